@@ -1,0 +1,55 @@
+#include "core/base.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+long dyn_fail_after = -1;
+static atomic_size_t live;
+
+dyn_status dyn_fail(dyn_err *e, dyn_status st, const char *fmt, ...) {
+  if (e) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(e->msg, sizeof e->msg, fmt, ap);
+    va_end(ap);
+  }
+  return st;
+}
+
+const char *dyn_status_name(dyn_status st) {
+  static const char *const names[] = {"OK",      "ENOMEM",  "ESHAPE",
+                                      "ETYPE",   "EVALUE",  "EIO",
+                                      "ENOCONV", "ECANCEL", "EFORMAT"};
+  int i = -(int)st;
+  return i >= 0 && i < (int)(sizeof names / sizeof names[0]) ? names[i] : "?";
+}
+
+/* aligned_alloc wants a multiple of the alignment; nothing is still a block */
+static size_t rounded(size_t n, size_t size) {
+  size_t bytes = n * size;
+  return bytes ? (bytes + 63) & ~(size_t)63 : 64;
+}
+
+void *dyn_alloc(size_t n, size_t size) {
+  if (size && n > (SIZE_MAX - 63) / size) return NULL;
+  if (dyn_fail_after == 0) return NULL;
+  if (dyn_fail_after > 0) dyn_fail_after--;
+  size_t bytes = rounded(n, size);
+  void *p = aligned_alloc(64, bytes);
+  if (p) {
+    memset(p, 0, bytes);
+    atomic_fetch_add(&live, bytes);
+  }
+  return p;
+}
+
+void dyn_free(void *p, size_t n, size_t size) {
+  if (!p) return;
+  atomic_fetch_sub(&live, rounded(n, size));
+  free(p);
+}
+
+size_t dyn_live(void) { return atomic_load(&live); }

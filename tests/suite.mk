@@ -1,0 +1,31 @@
+# What `make test` runs. Each command ends with "N passed, N failed".
+SPECS54  := LUA_CPATH='$(BUILD)/lua54/?.so;;' $(LUA) tests/lua/run.lua
+SPECSJIT := LUA_CPATH='$(BUILD)/luajit/?.so;;' $(LUAJIT) tests/lua/run.lua
+SPECSBIN := $(BUILD)/dynamo tests/lua/run.lua
+SPECS    := $(if $(wildcard tests/lua/*_spec.lua),"$(SPECS54)" $(if $(HAVEJIT),"$(SPECSJIT)") $(if $(APP),"$(SPECSBIN)"))
+CLITESTS := $(patsubst %,"sh %",$(wildcard tests/cli/*.sh))
+
+##test          everything that must pass; ends with "N passed, N failed"
+test: deps
+	@$(MAKE) --no-print-directory run-tests
+run-tests: all $(CTESTS)
+	@tests/tally.sh 'tests/layers.sh $(LIB)' $(CTESTS) $(SPECS) $(CLITESTS)
+##test-c        the C tests alone
+test-c: $(CTESTS)
+	@tests/tally.sh $(CTESTS)
+##test-lua      the Lua specs alone, on every interpreter
+test-lua: all
+	@tests/tally.sh $(SPECS)
+##test-gc       the specs with a collector that never rests
+test-gc: all
+	@DYNAMO_TEST_GC=1 tests/tally.sh $(SPECS)
+##asan          C tests and specs under address and undefined-behaviour sanitizers
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
+	  CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover' test-c
+##valgrind      the specs under valgrind
+valgrind: all
+	@tests/tally.sh "LUA_CPATH='$(BUILD)/lua54/?.so;;' valgrind -q --error-exitcode=9 \
+	  --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
+	  $(LUA) tests/lua/run.lua"
+.PHONY: test run-tests test-c test-lua test-gc asan valgrind
