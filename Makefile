@@ -27,7 +27,7 @@ ROOMS   := core embed learn koopman eval io simulate
 LIB     := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard $(ROOMS:%=src/%/*.c)))
 BIND    := $(notdir $(wildcard src/bind/*.c))
 APP     := $(notdir $(wildcard src/app/*.c))
-LUASRC  := $(wildcard lua/dynamo/*.lua)
+LUASRC  := $(wildcard lua/dynamo/*.lua lua/dynamo/*/*.lua)
 CTESTS  := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/*.c))
 FORMAT  := $(wildcard src/*/*.[ch] tests/*/*.[ch])
 HAVEJIT := $(shell pkg-config --exists luajit && echo yes)

@@ -1,0 +1,3 @@
+#include "bind/bind.h"
+
+void dyn_open_embed(lua_State *L) { (void)L; }

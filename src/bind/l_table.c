@@ -1,0 +1,3 @@
+#include "bind/bind.h"
+
+void dyn_open_table(lua_State *L) { (void)L; }

@@ -1,0 +1,449 @@
+#include "core/linalg.h"
+
+#include <cblas.h>
+#include <lapacke.h>
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/ops.h"
+
+/* Rows of a tile of a product. The tiles depend on the sizes alone, and each is
+** one single-threaded BLAS call: the bits do not depend on the threads. */
+enum {
+  TILE = 256
+};
+
+/* ---- the library behind ------------------------------------------------- */
+
+static void one_blas_thread(void) {
+  static int done;
+  if (!done) openblas_set_num_threads(1);
+  done = 1;
+}
+
+const char *dyn_blas_config(void) {
+  static char text[96];
+  char version[24] = "";
+  const char *config = openblas_get_config();
+  sscanf(config, "OpenBLAS %23s", version);
+  snprintf(text, sizeof text, "OpenBLAS %s %s", version,
+           openblas_get_corename());
+  return text;
+}
+
+void dyn_set_threads(int n) { omp_set_num_threads(n < 1 ? 1 : n); }
+int dyn_get_threads(void) { return omp_get_max_threads(); }
+
+/* ---- products ----------------------------------------------------------- */
+
+/* A matrix as BLAS wants it: one stride is 1. */
+typedef struct operand {
+  const char *p;
+  int ld;
+  CBLAS_TRANSPOSE trans;
+  ptrdiff_t row; /* elements from one row of op(x) to the next */
+} operand;
+
+static bool as_operand(operand *o, const dyn_tensor *t) {
+  ptrdiff_t r = t->stride[0], c = t->stride[1], n = t->size[0], m = t->size[1];
+  if (c == 1 || m <= 1) {
+    ptrdiff_t ld = n > 1 ? r : m;
+    if (ld < m || ld > INT32_MAX) return false;
+    *o = (operand){t->data, (int)(ld > 1 ? ld : 1), CblasNoTrans, r};
+    return true;
+  }
+  if (r == 1 || n <= 1) {
+    if (c < n || c > INT32_MAX) return false;
+    *o = (operand){t->data, (int)(c > 1 ? c : 1), CblasTrans, r};
+    return true;
+  }
+  return false;
+}
+
+static void gemm_tile(dyn_type type, operand a, operand b, char *c, int ldc,
+                      int n, int m, int k, double alpha, double beta) {
+  if (type == DYN_F32)
+    cblas_sgemm(CblasRowMajor, a.trans, b.trans, n, m, k, (float)alpha,
+                (const float *)(const void *)a.p, a.ld,
+                (const float *)(const void *)b.p, b.ld, (float)beta,
+                (float *)(void *)c, ldc);
+  else
+    cblas_dgemm(CblasRowMajor, a.trans, b.trans, n, m, k, alpha,
+                (const double *)(const void *)a.p, a.ld,
+                (const double *)(const void *)b.p, b.ld, beta,
+                (double *)(void *)c, ldc);
+}
+
+/* c = alpha a b + beta c over row tiles; sizes have been checked. */
+static void gemm(dyn_type type, operand a, operand b, char *c, ptrdiff_t ldc,
+                 ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, double alpha,
+                 double beta) {
+  ptrdiff_t es = (ptrdiff_t)dyn_type_size(type);
+  ptrdiff_t tiles = (n + TILE - 1) / TILE;
+  one_blas_thread();
+#pragma omp parallel for schedule(dynamic) if (tiles > 1)
+  for (ptrdiff_t i = 0; i < tiles; i++) {
+    ptrdiff_t lo = i * TILE, rows = n - lo < TILE ? n - lo : TILE;
+    operand ai = a;
+    ai.p += lo * a.row * es;
+    gemm_tile(type, ai, b, c + lo * ldc * es, (int)ldc, (int)rows, (int)m,
+              (int)k, alpha, beta);
+  }
+}
+
+static dyn_status bad_product(const dyn_tensor *a, const dyn_tensor *b,
+                              dyn_err *e) {
+  char sa[DYN_SHAPELEN], sb[DYN_SHAPELEN];
+  if (a->type != b->type)
+    return dyn_fail(e, DYN_ETYPE, "matmul: %s and %s do not mix; convert one",
+                    dyn_type_name(a->type), dyn_type_name(b->type));
+  return dyn_fail(e, DYN_ESHAPE, "matmul: shapes %s and %s do not match",
+                  dyn_tensor_shape(a, sa), dyn_tensor_shape(b, sb));
+}
+
+/* The operand of 't', or of a dense copy that the caller frees. */
+static dyn_status ready(operand *o, dyn_tensor *copy, const dyn_tensor *t,
+                        dyn_err *e) {
+  if (as_operand(o, t)) return DYN_OK;
+  dyn_status st = dyn_convert(copy, t, t->type, e);
+  if (st == DYN_OK) as_operand(o, copy);
+  return st;
+}
+
+dyn_status dyn_gemm_(dyn_tensor *c, double alpha, const dyn_tensor *a,
+                     const dyn_tensor *b, double beta, dyn_err *e) {
+  if (a->type != b->type || a->type != c->type || a->ndim != 2 ||
+      b->ndim != 2 || a->size[1] != b->size[0])
+    return bad_product(a, b, e);
+  if (c->ndim != 2 || c->size[0] != a->size[0] || c->size[1] != b->size[1] ||
+      !dyn_tensor_dense(c))
+    return bad_product(c, b, e);
+  for (int d = 0; d < 2; d++)
+    if (a->size[d] > INT32_MAX / 2 || b->size[d] > INT32_MAX / 2)
+      return dyn_fail(e, DYN_EVALUE, "matmul: more than 2^30 rows or columns");
+  dyn_tensor ca = {0}, cb = {0};
+  operand oa, ob;
+  dyn_status st = DYN_OK;
+  DYN_TRY(ready(&oa, &ca, a, e));
+  DYN_TRY(ready(&ob, &cb, b, e));
+  if (c->size[0] && c->size[1]) {
+    if (a->size[1])
+      gemm(c->type, oa, ob, c->data, c->size[1], c->size[0], c->size[1],
+           a->size[1], alpha, beta);
+    else if (beta == 0)
+      dyn_fill_(c, 0);
+  }
+  dyn_tensor_touch(c);
+done:
+  dyn_tensor_free(&ca);
+  dyn_tensor_free(&cb);
+  return st;
+}
+
+/* The same with two sizes: a vector is a matrix of one column. */
+static dyn_status matrix_product(dyn_tensor *r, const dyn_tensor *a,
+                                 const dyn_tensor *b, dyn_err *e) {
+  dyn_tensor vb = *b, out = {0};
+  if (b->ndim == 1) {
+    vb.ndim = 2;
+    vb.size[1] = 1;
+    vb.stride[1] = 1;
+  }
+  if (a->type != b->type || a->size[1] != vb.size[0])
+    return bad_product(a, b, e);
+  dyn_status st = dyn_tensor_new(&out, a->type, 2,
+                                 (ptrdiff_t[]){a->size[0], vb.size[1]}, e);
+  if (st == DYN_OK) st = dyn_gemm_(&out, 1, a, &vb, 0, e);
+  if (st != DYN_OK) {
+    dyn_tensor_free(&out);
+    return st;
+  }
+  out.ndim = b->ndim;
+  *r = out;
+  return DYN_OK;
+}
+
+/* Slice i of the first dimension, borrowed; a size of 1 is every slice. */
+static dyn_tensor slice(const dyn_tensor *t, ptrdiff_t i) {
+  dyn_tensor s = *t;
+  if (t->size[0] > 1)
+    s.data =
+        (char *)t->data + i * t->stride[0] * (ptrdiff_t)dyn_type_size(t->type);
+  for (int d = 0; d < 2; d++) {
+    s.size[d] = t->size[d + 1];
+    s.stride[d] = t->stride[d + 1];
+  }
+  s.ndim = 2;
+  return s;
+}
+
+static dyn_status batch_product(dyn_tensor *r, const dyn_tensor *a,
+                                const dyn_tensor *b, dyn_err *e) {
+  ptrdiff_t na = a->size[0], nb = b->size[0], n = na > nb ? na : nb;
+  if (na == 0 || nb == 0) n = 0;
+  if (a->type != b->type || a->size[2] != b->size[1] ||
+      (na != nb && na != 1 && nb != 1))
+    return bad_product(a, b, e);
+  dyn_status st = dyn_tensor_new(r, a->type, 3,
+                                 (ptrdiff_t[]){n, a->size[1], b->size[2]}, e);
+  for (ptrdiff_t i = 0; i < n && st == DYN_OK; i++) {
+    dyn_tensor sa = slice(a, i), sb = slice(b, i), sr = slice(r, i);
+    st = dyn_gemm_(&sr, 1, &sa, &sb, 0, e);
+  }
+  if (st != DYN_OK) dyn_tensor_free(r);
+  return st;
+}
+
+dyn_status dyn_matmul(dyn_tensor *r, const dyn_tensor *a, const dyn_tensor *b,
+                      dyn_err *e) {
+  if (a->ndim == 3 && b->ndim == 3) return batch_product(r, a, b, e);
+  if (a->ndim == 2 && (b->ndim == 1 || b->ndim == 2))
+    return matrix_product(r, a, b, e);
+  return bad_product(a, b, e);
+}
+
+/* ---- decompositions ----------------------------------------------------- */
+
+static dyn_status need_matrix(const char *name, const dyn_tensor *a,
+                              bool square, dyn_err *e) {
+  char s[DYN_SHAPELEN];
+  one_blas_thread();
+  if (a->ndim != 2)
+    return dyn_fail(e, DYN_ESHAPE, "%s: a matrix is expected, not %s", name,
+                    dyn_tensor_shape(a, s));
+  if (square && a->size[0] != a->size[1])
+    return dyn_fail(e, DYN_ESHAPE, "%s: %s is not square", name,
+                    dyn_tensor_shape(a, s));
+  if (a->size[0] > INT32_MAX || a->size[1] > INT32_MAX)
+    return dyn_fail(e, DYN_EVALUE, "%s: %s is too large for LAPACK", name,
+                    dyn_tensor_shape(a, s));
+  size_t n = dyn_tensor_len(a);
+  dyn_tensor sum = {0};
+  dyn_status st = n ? dyn_reduce(&sum, DYN_SUM, a, -1, e) : DYN_OK;
+  if (st != DYN_OK) return st;
+  bool finite = !n || isfinite(dyn_tensor_get(&sum, 0));
+  dyn_tensor_free(&sum);
+  if (!finite)
+    return dyn_fail(e, DYN_EVALUE, "%s: NaN or infinity in the matrix", name);
+  return DYN_OK;
+}
+
+/* Everything below runs in double: spectra and solutions are measurements.
+** 'narrow' gives the result the type of the operand. */
+static dyn_status narrow(dyn_tensor *t, dyn_type type, dyn_err *e) {
+  dyn_tensor r = {0};
+  if (t->type == type) return DYN_OK;
+  dyn_status st = dyn_convert(&r, t, type, e);
+  dyn_tensor_free(t);
+  *t = r;
+  return st;
+}
+
+static int min2(ptrdiff_t a, ptrdiff_t b) { return (int)(a < b ? a : b); }
+
+dyn_status dyn_qr(dyn_tensor *q, dyn_tensor *r, const dyn_tensor *a,
+                  dyn_err *e) {
+  dyn_tensor f = {0}, tau = {0}, u = {0};
+  dyn_status st = need_matrix("qr", a, false, e);
+  if (st != DYN_OK) return st;
+  int n = (int)a->size[0], k = (int)a->size[1];
+  if (n < k)
+    return dyn_fail(e, DYN_ESHAPE, "qr: %dx%d has fewer rows than columns", n,
+                    k);
+  DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
+  DYN_TRY(dyn_tensor_new(&tau, DYN_F64, 1, (ptrdiff_t[]){k}, e));
+  DYN_TRY(dyn_tensor_new(&u, DYN_F64, 2, (ptrdiff_t[]){k, k}, e));
+  double *p = dyn_f64(&f), *up = dyn_f64(&u);
+  if (k && (LAPACKE_dgeqrf(LAPACK_ROW_MAJOR, n, k, p, k, dyn_f64(&tau)) != 0)) {
+    st = dyn_fail(e, DYN_ENOMEM, "qr: LAPACK ran out of memory");
+    goto done;
+  }
+  for (int i = 0; i < k; i++)
+    for (int j = i; j < k; j++) up[i * k + j] = p[i * k + j];
+  if (k && LAPACKE_dorgqr(LAPACK_ROW_MAJOR, n, k, k, p, k, dyn_f64(&tau))) {
+    st = dyn_fail(e, DYN_ENOMEM, "qr: LAPACK ran out of memory");
+    goto done;
+  }
+  for (int i = 0; i < k; i++) { /* the sign rule: diagonal of r >= 0 */
+    if (up[i * k + i] >= 0) continue;
+    for (int j = i; j < k; j++) up[i * k + j] = -up[i * k + j];
+    for (int j = 0; j < n; j++)
+      p[(ptrdiff_t)j * k + i] = -p[(ptrdiff_t)j * k + i];
+  }
+  DYN_TRY(narrow(&f, a->type, e));
+  DYN_TRY(narrow(&u, a->type, e));
+  *q = f, f = (dyn_tensor){0};
+  *r = u, u = (dyn_tensor){0};
+done:
+  dyn_tensor_free(&f), dyn_tensor_free(&tau), dyn_tensor_free(&u);
+  return st;
+}
+
+/* Make the largest |component| of every column of u positive, and flip the
+** same columns of v (which may be NULL). */
+static void fix_signs(double *u, ptrdiff_t n, double *v, ptrdiff_t m,
+                      ptrdiff_t k, ptrdiff_t ldv_row, ptrdiff_t ldv_col) {
+  for (ptrdiff_t j = 0; j < k; j++) {
+    double best = 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+      if (fabs(u[i * k + j]) > fabs(best) * (1 + 1e-12)) best = u[i * k + j];
+    if (best >= 0) continue;
+    for (ptrdiff_t i = 0; i < n; i++) u[i * k + j] = -u[i * k + j];
+    for (ptrdiff_t i = 0; v && i < m; i++)
+      v[i * ldv_row + j * ldv_col] = -v[i * ldv_row + j * ldv_col];
+  }
+}
+
+dyn_status dyn_svd(dyn_tensor *u, dyn_tensor *s, dyn_tensor *v,
+                   const dyn_tensor *a, dyn_err *e) {
+  dyn_tensor f = {0}, tu = {0}, ts = {0}, tv = {0}, vt = {0};
+  dyn_status st = need_matrix("svd", a, false, e);
+  if (st != DYN_OK) return st;
+  int n = (int)a->size[0], m = (int)a->size[1], k = min2(n, m);
+  DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
+  DYN_TRY(dyn_tensor_new(&tu, DYN_F64, 2, (ptrdiff_t[]){n, k}, e));
+  DYN_TRY(dyn_tensor_new(&ts, DYN_F64, 1, (ptrdiff_t[]){k}, e));
+  DYN_TRY(dyn_tensor_new(&vt, DYN_F64, 2, (ptrdiff_t[]){k, m}, e));
+  if (k) {
+    int info = LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'S', n, m, dyn_f64(&f), m,
+                              dyn_f64(&ts), dyn_f64(&tu), k, dyn_f64(&vt), m);
+    if (info) {
+      st = info > 0
+               ? dyn_fail(e, DYN_ENOCONV, "svd: did not converge (%d)", info)
+               : dyn_fail(e, DYN_ENOMEM, "svd: LAPACK ran out of memory");
+      goto done;
+    }
+    fix_signs(dyn_f64(&tu), n, dyn_f64(&vt), m, k, 1, m);
+  }
+  dyn_tensor_swap(&tv, &vt, 0, 1);
+  dyn_tensor_free(&vt);
+  DYN_TRY(dyn_convert(&vt, &tv, a->type, e));
+  DYN_TRY(narrow(&tu, a->type, e));
+  DYN_TRY(narrow(&ts, a->type, e));
+  *u = tu, *s = ts, *v = vt;
+  tu = ts = vt = (dyn_tensor){0};
+done:
+  dyn_tensor_free(&f), dyn_tensor_free(&tu), dyn_tensor_free(&ts);
+  dyn_tensor_free(&tv), dyn_tensor_free(&vt);
+  return st;
+}
+
+dyn_status dyn_eigh(dyn_tensor *w, dyn_tensor *v, const dyn_tensor *a,
+                    dyn_err *e) {
+  dyn_tensor f = {0}, tw = {0};
+  dyn_status st = need_matrix("eigh", a, true, e);
+  if (st != DYN_OK) return st;
+  int n = (int)a->size[0];
+  DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
+  DYN_TRY(dyn_tensor_new(&tw, DYN_F64, 1, (ptrdiff_t[]){n}, e));
+  if (n) {
+    int info = LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'V', 'U', n, dyn_f64(&f), n,
+                              dyn_f64(&tw));
+    if (info) {
+      st = info > 0
+               ? dyn_fail(e, DYN_ENOCONV, "eigh: did not converge (%d)", info)
+               : dyn_fail(e, DYN_ENOMEM, "eigh: LAPACK ran out of memory");
+      goto done;
+    }
+    fix_signs(dyn_f64(&f), n, NULL, 0, n, 0, 0);
+  }
+  DYN_TRY(narrow(&f, a->type, e));
+  DYN_TRY(narrow(&tw, a->type, e));
+  *v = f, *w = tw;
+  f = tw = (dyn_tensor){0};
+done:
+  dyn_tensor_free(&f), dyn_tensor_free(&tw);
+  return st;
+}
+
+dyn_status dyn_eigvals(dyn_tensor *re, dyn_tensor *im, const dyn_tensor *a,
+                       dyn_err *e) {
+  dyn_tensor f = {0}, wr = {0}, wi = {0};
+  dyn_status st = need_matrix("eigvals", a, true, e);
+  if (st != DYN_OK) return st;
+  int n = (int)a->size[0];
+  DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
+  DYN_TRY(dyn_tensor_new(&wr, DYN_F64, 1, (ptrdiff_t[]){n}, e));
+  DYN_TRY(dyn_tensor_new(&wi, DYN_F64, 1, (ptrdiff_t[]){n}, e));
+  if (n) {
+    int info = LAPACKE_dgeev(LAPACK_ROW_MAJOR, 'N', 'N', n, dyn_f64(&f), n,
+                             dyn_f64(&wr), dyn_f64(&wi), NULL, n, NULL, n);
+    if (info) {
+      st = info > 0 ? dyn_fail(e, DYN_ENOCONV, "eigvals: did not converge (%d)",
+                               info)
+                    : dyn_fail(e, DYN_ENOMEM, "eigvals: out of memory");
+      goto done;
+    }
+  }
+  DYN_TRY(narrow(&wr, a->type, e));
+  DYN_TRY(narrow(&wi, a->type, e));
+  *re = wr, *im = wi;
+  wr = wi = (dyn_tensor){0};
+done:
+  dyn_tensor_free(&f), dyn_tensor_free(&wr), dyn_tensor_free(&wi);
+  return st;
+}
+
+dyn_status dyn_solve(dyn_tensor *x, const dyn_tensor *a, const dyn_tensor *b,
+                     dyn_err *e) {
+  char sa[DYN_SHAPELEN], sb[DYN_SHAPELEN];
+  dyn_tensor f = {0}, y = {0};
+  int *pivot = NULL;
+  dyn_status st = need_matrix("solve", a, true, e);
+  if (st != DYN_OK) return st;
+  int n = (int)a->size[0];
+  if (a->type != b->type || b->ndim < 1 || b->ndim > 2 || b->size[0] != n)
+    return dyn_fail(e, a->type != b->type ? DYN_ETYPE : DYN_ESHAPE,
+                    "solve: %s %s and %s %s do not match",
+                    dyn_type_name(a->type), dyn_tensor_shape(a, sa),
+                    dyn_type_name(b->type), dyn_tensor_shape(b, sb));
+  int m = b->ndim == 2 ? (int)b->size[1] : 1;
+  DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
+  DYN_TRY(dyn_convert(&y, b, DYN_F64, e));
+  pivot = dyn_alloc((size_t)n, sizeof *pivot);
+  if (!pivot) {
+    st = dyn_fail(e, DYN_ENOMEM, "not enough memory to solve");
+    goto done;
+  }
+  if (n && m) {
+    int info = LAPACKE_dgesv(LAPACK_ROW_MAJOR, n, m, dyn_f64(&f), n, pivot,
+                             dyn_f64(&y), m);
+    if (info) {
+      st = info > 0 ? dyn_fail(e, DYN_EVALUE, "solve: the matrix is singular")
+                    : dyn_fail(e, DYN_ENOMEM, "solve: out of memory");
+      goto done;
+    }
+  }
+  DYN_TRY(narrow(&y, a->type, e));
+  *x = y;
+  y = (dyn_tensor){0};
+done:
+  dyn_free(pivot, (size_t)n, sizeof *pivot);
+  dyn_tensor_free(&f), dyn_tensor_free(&y);
+  return st;
+}
+
+dyn_status dyn_cholesky(dyn_tensor *l, const dyn_tensor *a, dyn_err *e) {
+  dyn_tensor f = {0};
+  dyn_status st = need_matrix("cholesky", a, true, e);
+  if (st != DYN_OK) return st;
+  int n = (int)a->size[0];
+  DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
+  double *p = dyn_f64(&f);
+  int info = n ? LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', n, p, n) : 0;
+  if (info) {
+    st = info > 0 ? dyn_fail(e, DYN_EVALUE, "cholesky: not positive definite")
+                  : dyn_fail(e, DYN_ENOMEM, "cholesky: out of memory");
+    goto done;
+  }
+  for (int i = 0; i < n; i++)
+    for (int j = i + 1; j < n; j++) p[(ptrdiff_t)i * n + j] = 0;
+  DYN_TRY(narrow(&f, a->type, e));
+  *l = f;
+  f = (dyn_tensor){0};
+done:
+  dyn_tensor_free(&f);
+  return st;
+}

@@ -1,0 +1,499 @@
+#include "core/ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- kernels, and the tables that choose one by type -------------------- */
+
+#define GRAIN  (1 << 15) /* rows shorter than this are not worth a thread */
+#define BLOCKS 64        /* partial sums of a reduction */
+
+#define T        float
+#define NAME(fn) fn##_f32
+#define MATH(fn) fn##f
+#include "core/kernels.inc"
+
+#define T        double
+#define NAME(fn) fn##_f64
+#define MATH(fn) fn
+#include "core/kernels.inc"
+
+/* clang-format off */
+#define BOTH(fn) {[DYN_F32] = fn##_f32, [DYN_F64] = fn##_f64}
+#define ROW(fn)  {#fn, BOTH(fn)}
+/* clang-format on */
+
+typedef void kernel(ptrdiff_t n, void *r, const void *a, ptrdiff_t sa,
+                    const void *b, ptrdiff_t sb);
+
+typedef struct map {
+  const char *name;
+  kernel *k[DYN_NTYPES];
+} map;
+
+static const map unary[DYN_NUNARY] = {
+    [DYN_NEG] = ROW(neg),
+    [DYN_ABS] = ROW(abs),
+    [DYN_SIGN] = ROW(sign),
+    [DYN_SQUARE] = ROW(square),
+    [DYN_SQRT] = ROW(sqrt),
+    [DYN_EXP] = ROW(exp),
+    [DYN_EXPM1] = ROW(expm1),
+    [DYN_LOG] = ROW(log),
+    [DYN_LOG1P] = ROW(log1p),
+    [DYN_TANH] = ROW(tanh),
+    [DYN_SIGMOID] = ROW(sigmoid),
+    [DYN_RELU] = ROW(relu),
+    [DYN_GELU] = ROW(gelu),
+    [DYN_SOFTPLUS] = ROW(softplus),
+    [DYN_SIN] = ROW(sin),
+    [DYN_COS] = ROW(cos),
+    [DYN_FLOOR] = ROW(floor),
+    [DYN_ROUND] = ROW(round),
+    [DYN_RECIPROCAL] = ROW(reciprocal),
+    [DYN_ISNAN] = ROW(isnan),
+};
+
+static const map binary[DYN_NBINARY] = {
+    [DYN_ADD] = ROW(add),
+    [DYN_SUB] = ROW(sub),
+    [DYN_MUL] = ROW(mul),
+    [DYN_DIV] = ROW(div),
+    [DYN_POW] = ROW(pow),
+    [DYN_MAXIMUM] = ROW(maximum),
+    [DYN_MINIMUM] = ROW(minimum),
+    [DYN_LT] = ROW(lt),
+    [DYN_LE] = ROW(le),
+    [DYN_EQ] = ROW(eq),
+    [DYN_NE] = ROW(ne),
+    [DYN_GT] = ROW(gt),
+    [DYN_GE] = ROW(ge),
+    [DYN_DTANH] = ROW(dtanh),
+    [DYN_DSIGMOID] = ROW(dsigmoid),
+    [DYN_DRELU] = ROW(drelu),
+    [DYN_DGELU] = ROW(dgelu),
+};
+
+static kernel *const k_to[][DYN_NTYPES] = {
+    [DYN_F32] = BOTH(to_f32), /* k_to[to][from] */
+    [DYN_F64] = BOTH(to_f64),
+};
+static void (*const k_fold[])(ptrdiff_t, double *, ptrdiff_t, const void *,
+                              ptrdiff_t) = BOTH(fold);
+static double (*const k_sum[])(ptrdiff_t, const void *, ptrdiff_t) = BOTH(sum);
+static double (*const k_spread[])(ptrdiff_t, const void *, ptrdiff_t,
+                                  double) = BOTH(spread);
+static ptrdiff_t (*const k_argbest[])(ptrdiff_t, const void *, ptrdiff_t,
+                                      int) = BOTH(argbest);
+
+static const char *const reductions[DYN_NREDUCTION] = {
+    [DYN_SUM] = "sum",       [DYN_MEAN] = "mean",     [DYN_VAR] = "var",
+    [DYN_NORM] = "norm",     [DYN_MAX] = "max",       [DYN_MIN] = "min",
+    [DYN_ARGMAX] = "argmax", [DYN_ARGMIN] = "argmin",
+};
+
+const char *dyn_unary_name(dyn_unary op) { return unary[op].name; }
+const char *dyn_binary_name(dyn_binary op) { return binary[op].name; }
+const char *dyn_reduction_name(dyn_reduction op) { return reductions[op]; }
+
+/* ---- drivers: strides and shapes, no arithmetic, no types --------------- */
+
+typedef struct job {
+  const dyn_tensor *a, *b; /* of one shape */
+  kernel *k;
+  char *out; /* next element of the dense result */
+  size_t outsize;
+} job;
+
+static void rows(job *j, int d, const char *a, const char *b) {
+  ptrdiff_t n = j->a->size[d], sa = j->a->stride[d], sb = j->b->stride[d];
+  if (d == j->a->ndim - 1) {
+    j->k(n, j->out, a, sa, b, sb);
+    j->out += n * (ptrdiff_t)j->outsize;
+    return;
+  }
+  ptrdiff_t ba = sa * (ptrdiff_t)dyn_type_size(j->a->type);
+  ptrdiff_t bb = sb * (ptrdiff_t)dyn_type_size(j->b->type);
+  for (ptrdiff_t i = 0; i < n; i++) rows(j, d + 1, a + i * ba, b + i * bb);
+}
+
+/* 't', which is dense, as one row */
+static void flatten(dyn_tensor *t) {
+  t->size[0] = (ptrdiff_t)dyn_tensor_len(t);
+  t->stride[0] = 1;
+  t->ndim = 1;
+}
+
+/* Run 'k' over borrowed views of one shape. Long rows are worth threads. */
+static void apply(void *out, dyn_type type, dyn_tensor a, dyn_tensor b,
+                  kernel *k) {
+  if (dyn_tensor_len(&a) == 0) return;
+  if (a.ndim == 0 || (dyn_tensor_dense(&a) && dyn_tensor_dense(&b)))
+    flatten(&a), flatten(&b);
+  job j = {&a, &b, k, out, dyn_type_size(type)};
+  rows(&j, 0, a.data, b.data);
+}
+
+static dyn_status mixed(const char *name, const dyn_tensor *a,
+                        const dyn_tensor *b, dyn_err *e) {
+  return dyn_fail(e, DYN_ETYPE, "%s: %s and %s do not mix; convert one", name,
+                  dyn_type_name(a->type), dyn_type_name(b->type));
+}
+
+static dyn_status mismatch(const char *name, const dyn_tensor *a,
+                           const dyn_tensor *b, dyn_err *e) {
+  char sa[DYN_SHAPELEN], sb[DYN_SHAPELEN];
+  return dyn_fail(e, DYN_ESHAPE, "%s: shapes %s and %s do not match", name,
+                  dyn_tensor_shape(a, sa), dyn_tensor_shape(b, sb));
+}
+
+/* Borrowed views of a and b in their common shape. */
+static bool broadcast(dyn_tensor *va, dyn_tensor *vb) {
+  dyn_tensor shape = {.ndim = va->ndim > vb->ndim ? va->ndim : vb->ndim};
+  for (int d = 0; d < shape.ndim; d++) {
+    int da = d - (shape.ndim - va->ndim), db = d - (shape.ndim - vb->ndim);
+    ptrdiff_t na = da < 0 ? 1 : va->size[da], nb = db < 0 ? 1 : vb->size[db];
+    shape.size[d] = na == 1 ? nb : na;
+  }
+  return dyn_tensor_expand(va, &shape) && dyn_tensor_expand(vb, &shape);
+}
+
+dyn_status dyn_map1(dyn_tensor *r, dyn_unary op, const dyn_tensor *a,
+                    dyn_err *e) {
+  dyn_status st = dyn_tensor_new(r, a->type, a->ndim, a->size, e);
+  if (st == DYN_OK) apply(r->data, r->type, *a, *a, unary[op].k[a->type]);
+  return st;
+}
+
+dyn_status dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
+                    const dyn_tensor *b, dyn_err *e) {
+  const map *m = &binary[op];
+  if (a->type != b->type) return mixed(m->name, a, b, e);
+  dyn_tensor va = *a, vb = *b; /* borrowed: no reference taken */
+  if (!broadcast(&va, &vb)) return mismatch(m->name, a, b, e);
+  dyn_status st = dyn_tensor_new(r, a->type, va.ndim, va.size, e);
+  if (st == DYN_OK) apply(r->data, r->type, va, vb, m->k[a->type]);
+  return st;
+}
+
+dyn_status dyn_map2_(dyn_tensor *a, dyn_binary op, const dyn_tensor *b,
+                     dyn_err *e) {
+  const map *m = &binary[op];
+  if (a->type != b->type) return mixed(m->name, a, b, e);
+  dyn_tensor vb = *b, r = {0};
+  if (!dyn_tensor_expand(&vb, a)) return mismatch(m->name, a, b, e);
+  if (dyn_tensor_dense(a)) {
+    /* b may be a view of a: element i is read before it is written only where
+    ** both run alike, so an overlapping operand is copied first */
+    bool same = vb.st != a->st || (vb.data == a->data && dyn_tensor_dense(&vb));
+    if (same) {
+      apply(a->data, a->type, *a, vb, m->k[a->type]);
+      return dyn_tensor_touch(a), DYN_OK;
+    }
+  }
+  dyn_status st = dyn_map2(&r, op, a, b, e);
+  if (st == DYN_OK) st = dyn_copy_(a, &r, e);
+  dyn_tensor_free(&r);
+  return st;
+}
+
+dyn_status dyn_convert(dyn_tensor *r, const dyn_tensor *a, dyn_type type,
+                       dyn_err *e) {
+  dyn_status st = dyn_tensor_new(r, type, a->ndim, a->size, e);
+  if (st == DYN_OK) apply(r->data, type, *a, *a, k_to[type][a->type]);
+  return st;
+}
+
+/* Walk the rows of dst; a row of stride 1 is one kernel call. */
+static void scatter(dyn_tensor *dst, int d, char *out, const char *in,
+                    const dyn_tensor *src) {
+  ptrdiff_t n = dst->size[d];
+  ptrdiff_t so = dst->stride[d] * (ptrdiff_t)dyn_type_size(dst->type);
+  ptrdiff_t si = src->stride[d] * (ptrdiff_t)dyn_type_size(src->type);
+  kernel *k = k_to[dst->type][src->type];
+  if (d == dst->ndim - 1 && dst->stride[d] == 1) {
+    k(n, out, in, src->stride[d], in, 0);
+    return;
+  }
+  for (ptrdiff_t i = 0; i < n; i++)
+    if (d == dst->ndim - 1)
+      k(1, out + i * so, in + i * si, 1, in, 0);
+    else
+      scatter(dst, d + 1, out + i * so, in + i * si, src);
+}
+
+dyn_status dyn_copy_(dyn_tensor *dst, const dyn_tensor *src, dyn_err *e) {
+  dyn_tensor v = *src, copy = {0};
+  if (!dyn_tensor_expand(&v, dst)) return mismatch("copy_", dst, src, e);
+  if (dyn_tensor_len(dst) == 0) return DYN_OK;
+  if (src->st == dst->st && src->st) { /* may overlap */
+    dyn_status st = dyn_convert(&copy, &v, src->type, e);
+    if (st != DYN_OK) return st;
+    v = copy;
+  }
+  if (dst->ndim == 0)
+    k_to[dst->type][v.type](1, dst->data, v.data, 1, v.data, 0);
+  else
+    scatter(dst, 0, dst->data, v.data, &v);
+  dyn_tensor_free(&copy);
+  dyn_tensor_touch(dst);
+  return DYN_OK;
+}
+
+void dyn_fill_(dyn_tensor *t, double v) {
+  float f = (float)v;
+  dyn_tensor s = {.type = t->type, .data = &f};
+  if (t->type == DYN_F64) s.data = &v;
+  if (dyn_copy_(t, &s, NULL) != DYN_OK) return; /* a scalar always fits */
+}
+
+void dyn_accum(dyn_tensor *y, const dyn_tensor *x) {
+  apply(y->data, y->type, *y, *x, binary[DYN_ADD].k[y->type]);
+}
+
+/* ---- reductions --------------------------------------------------------- */
+
+static void fold(int d, double *y, const dyn_tensor *vy, const char *x,
+                 const dyn_tensor *vx) {
+  ptrdiff_t n = vx->size[d], sy = vy->stride[d], sx = vx->stride[d];
+  if (d == vx->ndim - 1) {
+    k_fold[vx->type](n, y, sy, x, sx);
+    return;
+  }
+  ptrdiff_t bx = sx * (ptrdiff_t)dyn_type_size(vx->type);
+  for (ptrdiff_t i = 0; i < n; i++) fold(d + 1, y + i * sy, vy, x + i * bx, vx);
+}
+
+dyn_status dyn_sum_to(dyn_tensor *r, const dyn_tensor *g,
+                      const dyn_tensor *like, dyn_err *e) {
+  if (dyn_tensor_same_shape(g, like)) return dyn_convert(r, g, g->type, e);
+  dyn_tensor acc = {0}, view = *like;
+  if (!dyn_tensor_expand(&view, g)) return mismatch("sum_to", g, like, e);
+  dyn_status st = dyn_tensor_new(&acc, DYN_F64, like->ndim, like->size, e);
+  if (st != DYN_OK) return st;
+  view = acc;
+  dyn_tensor_expand(&view, g);
+  if (dyn_tensor_len(g)) fold(0, dyn_f64(&acc), &view, g->data, g);
+  if (g->type == DYN_F64) return *r = acc, DYN_OK; /* move */
+  st = dyn_convert(r, &acc, g->type, e);
+  dyn_tensor_free(&acc);
+  return st;
+}
+
+/* One row of n numbers with stride s, reduced. */
+static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
+                      const void *x, ptrdiff_t s) {
+  double mean;
+  ptrdiff_t at;
+  switch (op) {
+  case DYN_SUM:
+    return k_sum[type](n, x, s);
+  case DYN_MEAN:
+    return k_sum[type](n, x, s) / (double)n;
+  case DYN_VAR:
+    mean = k_sum[type](n, x, s) / (double)n;
+    return n < 2 ? (double)NAN
+                 : k_spread[type](n, x, s, mean) / (double)(n - 1);
+  case DYN_NORM:
+    return sqrt(k_spread[type](n, x, s, 0));
+  default:
+    break;
+  }
+  at = k_argbest[type](n, x, s, op == DYN_MAX || op == DYN_ARGMAX ? 1 : -1);
+  if (op == DYN_ARGMAX || op == DYN_ARGMIN) return (double)at;
+  const char *p = (const char *)x + at * s * (ptrdiff_t)dyn_type_size(type);
+  return type == DYN_F32 ? (double)*(const float *)p : *(const double *)p;
+}
+
+/* Sums over a leading dimension run along the rows of memory. */
+static dyn_status sum_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
+                              double scale, dyn_err *e) {
+  dyn_tensor like = *a, sum = {0};
+  like.size[dim] = 1;
+  dyn_status st = dyn_sum_to(&sum, a, &like, e);
+  if (st != DYN_OK) return st;
+  if (scale != 1)
+    for (size_t i = 0; i < dyn_tensor_len(&sum); i++)
+      dyn_tensor_set(&sum, (ptrdiff_t)i,
+                     dyn_tensor_get(&sum, (ptrdiff_t)i) * scale);
+  for (int d = dim; d < sum.ndim - 1; d++) {
+    sum.size[d] = sum.size[d + 1];
+    sum.stride[d] = sum.stride[d + 1];
+  }
+  sum.ndim--;
+  *r = sum;
+  return DYN_OK;
+}
+
+static dyn_status reduce_all(dyn_tensor *r, dyn_reduction op,
+                             const dyn_tensor *a, dyn_err *e) {
+  dyn_tensor c = *a, copy = {0};
+  dyn_status st = DYN_OK;
+  if (!dyn_tensor_dense(a)) {
+    DYN_TRY(dyn_convert(&copy, a, a->type, e));
+    c = copy;
+  }
+  DYN_TRY(dyn_tensor_new(r, a->type, 0, NULL, e));
+  dyn_tensor_set(
+      r, 0, reduced(op, a->type, (ptrdiff_t)dyn_tensor_len(&c), c.data, 1));
+done:
+  dyn_tensor_free(&copy);
+  return st;
+}
+
+dyn_status dyn_reduce(dyn_tensor *r, dyn_reduction op, const dyn_tensor *a,
+                      int dim, dyn_err *e) {
+  char shape[DYN_SHAPELEN];
+  if (dim >= a->ndim)
+    return dyn_fail(e, DYN_EVALUE, "%s: no dimension %d in %s", reductions[op],
+                    dim + 1, dyn_tensor_shape(a, shape));
+  ptrdiff_t n = dim < 0 ? (ptrdiff_t)dyn_tensor_len(a) : a->size[dim];
+  if (n == 0 && op >= DYN_MAX)
+    return dyn_fail(e, DYN_EVALUE, "%s: nothing to choose from in %s",
+                    reductions[op], dyn_tensor_shape(a, shape));
+  if (dim < 0) return reduce_all(r, op, a, e);
+  if ((op == DYN_SUM || op == DYN_MEAN) && dim < a->ndim - 1 && n)
+    return sum_leading(r, a, dim, op == DYN_SUM ? 1 : 1 / (double)n, e);
+  dyn_tensor v = *a, outer = *a; /* 'outer' has the other dimensions */
+  for (int d = dim; d < outer.ndim - 1; d++) {
+    outer.size[d] = outer.size[d + 1];
+    outer.stride[d] = outer.stride[d + 1];
+  }
+  outer.ndim--;
+  dyn_status st = dyn_tensor_new(r, a->type, outer.ndim, outer.size, e);
+  if (st != DYN_OK) return st;
+  size_t len = dyn_tensor_len(r);
+  for (size_t i = 0; i < len; i++) {
+    ptrdiff_t off = 0, rest = (ptrdiff_t)i;
+    for (int d = outer.ndim - 1; d >= 0; d--) {
+      off += rest % outer.size[d] * outer.stride[d];
+      rest /= outer.size[d];
+    }
+    const char *x =
+        (const char *)v.data + off * (ptrdiff_t)dyn_type_size(v.type);
+    dyn_tensor_set(r, (ptrdiff_t)i, reduced(op, v.type, n, x, v.stride[dim]));
+  }
+  return DYN_OK;
+}
+
+/* ---- indexing ----------------------------------------------------------- */
+
+static dyn_status check_indices(const char *name, const int64_t *idx,
+                                ptrdiff_t n, ptrdiff_t size, dyn_err *e) {
+  for (ptrdiff_t i = 0; i < n; i++)
+    if (idx[i] < 0 || idx[i] >= size)
+      return dyn_fail(e, DYN_EVALUE, "%s: index %lld outside 1..%td", name,
+                      (long long)idx[i] + 1, size);
+  return DYN_OK;
+}
+
+dyn_status dyn_index_select(dyn_tensor *r, const dyn_tensor *a, int dim,
+                            const int64_t *idx, ptrdiff_t n, dyn_err *e) {
+  if (dim < 0 || dim >= a->ndim)
+    return dyn_fail(e, DYN_EVALUE, "index: no dimension %d in a %d-d tensor",
+                    dim + 1, a->ndim);
+  dyn_status st = check_indices("index", idx, n, a->size[dim], e);
+  if (st != DYN_OK) return st;
+  dyn_tensor shape = *a;
+  shape.size[dim] = n;
+  st = dyn_tensor_new(r, a->type, a->ndim, shape.size, e);
+  size_t es = dyn_type_size(a->type);
+  for (ptrdiff_t i = 0; i < n && st == DYN_OK; i++) {
+    dyn_tensor to = *r, from = *a; /* borrowed slices of one row */
+    to.size[dim] = from.size[dim] = 1;
+    to.data = (char *)r->data + i * r->stride[dim] * (ptrdiff_t)es;
+    from.data = (char *)a->data + idx[i] * a->stride[dim] * (ptrdiff_t)es;
+    from.st = NULL; /* r is fresh: no overlap to look for */
+    if (dyn_tensor_dense(&to) && dyn_tensor_dense(&from))
+      memcpy(to.data, from.data, dyn_tensor_len(&to) * es);
+    else
+      st = dyn_copy_(&to, &from, e);
+  }
+  if (st != DYN_OK) dyn_tensor_free(r);
+  return st;
+}
+
+dyn_status dyn_index_add_(dyn_tensor *y, const int64_t *idx, ptrdiff_t n,
+                          const dyn_tensor *x, dyn_err *e) {
+  if (y->type != x->type) return mixed("index_add_", y, x, e);
+  if (x->ndim != y->ndim || y->ndim == 0 || x->size[0] != n ||
+      !dyn_tensor_dense(y))
+    return mismatch("index_add_", y, x, e);
+  for (int d = 1; d < y->ndim; d++)
+    if (x->size[d] != y->size[d]) return mismatch("index_add_", y, x, e);
+  dyn_status st = check_indices("index_add_", idx, n, y->size[0], e);
+  if (st != DYN_OK) return st;
+  ptrdiff_t es = (ptrdiff_t)dyn_type_size(y->type);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    dyn_tensor to = *y, from = *x;
+    to.size[0] = from.size[0] = 1;
+    to.data = (char *)y->data + idx[i] * y->stride[0] * es;
+    from.data = (char *)x->data + i * x->stride[0] * es;
+    dyn_accum(&to, &from);
+  }
+  dyn_tensor_touch(y);
+  return DYN_OK;
+}
+
+dyn_status dyn_cat(dyn_tensor *r, const dyn_tensor *const *a, int n, int dim,
+                   dyn_err *e) {
+  if (n < 1) return dyn_fail(e, DYN_EVALUE, "cat: nothing to join");
+  dyn_tensor shape = *a[0];
+  if (dim < 0 || dim >= shape.ndim)
+    return dyn_fail(e, DYN_EVALUE, "cat: no dimension %d in a %d-d tensor",
+                    dim + 1, shape.ndim);
+  for (int i = 1; i < n; i++) {
+    if (a[i]->type != a[0]->type) return mixed("cat", a[0], a[i], e);
+    dyn_tensor t = *a[i];
+    if (t.ndim == shape.ndim) t.size[dim] = a[0]->size[dim];
+    if (!dyn_tensor_same_shape(&t, a[0])) return mismatch("cat", a[0], a[i], e);
+    shape.size[dim] += a[i]->size[dim];
+  }
+  dyn_status st = dyn_tensor_new(r, shape.type, shape.ndim, shape.size, e);
+  ptrdiff_t at = 0;
+  for (int i = 0; i < n && st == DYN_OK; i++) {
+    dyn_tensor to = *r;
+    to.size[dim] = a[i]->size[dim];
+    to.data = (char *)r->data +
+              at * r->stride[dim] * (ptrdiff_t)dyn_type_size(r->type);
+    st = dyn_copy_(&to, a[i], e);
+    at += a[i]->size[dim];
+  }
+  if (st != DYN_OK) dyn_tensor_free(r);
+  return st;
+}
+
+typedef struct keyed {
+  double v;
+  int64_t i;
+} keyed;
+
+static int by_index(const keyed *a, const keyed *b) {
+  return (a->i > b->i) - (a->i < b->i);
+}
+
+static int ascending(const void *pa, const void *pb) {
+  const keyed *a = pa, *b = pb;
+  bool na = a->v != a->v, nb = b->v != b->v; /* NaN last */
+  if (na || nb) return na && nb ? by_index(a, b) : na - nb;
+  return a->v < b->v ? -1 : a->v > b->v ? 1 : by_index(a, b);
+}
+
+dyn_status dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
+                       dyn_err *e) {
+  if (a->ndim != 1)
+    return dyn_fail(e, DYN_ESHAPE, "argsort: a vector is expected, not %d-d",
+                    a->ndim);
+  size_t n = (size_t)a->size[0];
+  keyed *k = dyn_alloc(n, sizeof *k);
+  if (!k) return dyn_fail(e, DYN_ENOMEM, "not enough memory to sort");
+  for (size_t i = 0; i < n; i++) {
+    double v = dyn_tensor_get(a, (ptrdiff_t)i * a->stride[0]);
+    k[i] = (keyed){descending ? -v : v, (int64_t)i};
+  }
+  qsort(k, n, sizeof *k, ascending);
+  for (size_t i = 0; i < n; i++) idx[i] = k[i].i;
+  dyn_free(k, n, sizeof *k);
+  return DYN_OK;
+}
