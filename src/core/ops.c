@@ -88,7 +88,7 @@ static ptrdiff_t (*const k_argbest[])(ptrdiff_t, const void *, ptrdiff_t,
                                       int) = BOTH(argbest);
 
 static const char *const reductions[DYN_NREDUCTION] = {
-    [DYN_SUM] = "sum",       [DYN_MEAN] = "mean",     [DYN_VAR] = "var",
+    [DYN_SUM] = "sum",       [DYN_MEAN] = "mean",     [DYN_VARIANCE] = "var",
     [DYN_NORM] = "norm",     [DYN_MAX] = "max",       [DYN_MIN] = "min",
     [DYN_ARGMAX] = "argmax", [DYN_ARGMIN] = "argmin",
 };
@@ -291,7 +291,7 @@ static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
     return k_sum[type](n, x, s);
   case DYN_MEAN:
     return k_sum[type](n, x, s) / (double)n;
-  case DYN_VAR:
+  case DYN_VARIANCE:
     mean = k_sum[type](n, x, s) / (double)n;
     return n < 2 ? (double)NAN
                  : k_spread[type](n, x, s, mean) / (double)(n - 1);

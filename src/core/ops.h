@@ -81,8 +81,8 @@ void dyn_fill_(dyn_tensor *t, double v);
 typedef enum dyn_reduction {
   DYN_SUM,
   DYN_MEAN,
-  DYN_VAR,  /* n - 1 in the denominator */
-  DYN_NORM, /* Euclidean */
+  DYN_VARIANCE, /* n - 1 in the denominator */
+  DYN_NORM,     /* Euclidean */
   DYN_MAX,
   DYN_MIN,
   DYN_ARGMAX,

@@ -1,0 +1,172 @@
+/* l_math.c -- dynamo.Tensor: arithmetic, reductions, linear algebra. */
+#include "bind/bind.h"
+#include "core/linalg.h"
+#include "core/ops.h"
+
+/* ---- element-wise: one closure per operation, its number in upvalue 1 ----- */
+
+static int unary(lua_State *L) {
+  dyn_err e;
+  dyn_unary op = (dyn_unary)lua_tointeger(L, lua_upvalueindex(1));
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_map1(r, op, a, &e), &e, 1);
+}
+
+static int binary(lua_State *L) {
+  dyn_err e;
+  dyn_binary op = (dyn_binary)lua_tointeger(L, lua_upvalueindex(1));
+  int whose = lua_type(L, 1) == LUA_TNUMBER ? 2 : 1; /* a number adapts */
+  dyn_type type = dyn_checktensor(L, whose)->type;
+  const dyn_tensor *a = dyn_argtensor(L, 1, type);
+  const dyn_tensor *b = dyn_argtensor(L, 2, type);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_map2(r, op, a, b, &e), &e, 1);
+}
+
+static int inplace(lua_State *L) { /* a:add_(b) returns a */
+  dyn_err e;
+  dyn_binary op = (dyn_binary)lua_tointeger(L, lua_upvalueindex(1));
+  dyn_tensor *a = dyn_checktensor(L, 1);
+  const dyn_tensor *b = dyn_argtensor(L, 2, a->type);
+  dyn_result(L, dyn_map2_(a, op, b, &e), &e, 0);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int tensor_fill(lua_State *L) { /* a:fill_(v) */
+  dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_fill_(a, luaL_checknumber(L, 2));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int tensor_copy(lua_State *L) { /* a:copy_(b), any types */
+  dyn_err e;
+  dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_result(L, dyn_copy_(a, dyn_checktensor(L, 2), &e), &e, 0);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int reduce(lua_State *L) { /* t:sum([dim]) */
+  dyn_err e;
+  dyn_reduction op = (dyn_reduction)lua_tointeger(L, lua_upvalueindex(1));
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  int dim = lua_isnoneornil(L, 2) ? -1 : (int)dyn_checkindex(L, 2, a->ndim);
+  dyn_tensor *r = dyn_pushtensor(L);
+  dyn_result(L, dyn_reduce(r, op, a, dim, &e), &e, 0);
+  if (op == DYN_ARGMAX || op == DYN_ARGMIN) { /* positions count from 1 */
+    dyn_tensor *one = dyn_pushtensor(L);
+    dyn_result(L, dyn_tensor_new(one, r->type, 0, NULL, &e), &e, 0);
+    dyn_tensor_set(one, 0, 1);
+    dyn_result(L, dyn_map2_(r, DYN_ADD, one, &e), &e, 0);
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+/* ---- linear algebra ------------------------------------------------------- */
+
+static int tensor_matmul(lua_State *L) {
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1), *b = dyn_checktensor(L, 2);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_matmul(r, a, b, &e), &e, 1);
+}
+
+static int linalg_qr(lua_State *L) { /* q, r = qr(a) */
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *q = dyn_pushtensor(L), *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_qr(q, r, a, &e), &e, 2);
+}
+
+static int linalg_svd(lua_State *L) { /* u, s, v = svd(a) */
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *u = dyn_pushtensor(L), *s = dyn_pushtensor(L),
+             *v = dyn_pushtensor(L);
+  return dyn_result(L, dyn_svd(u, s, v, a, &e), &e, 3);
+}
+
+static int linalg_eigh(lua_State *L) { /* w, v = eigh(a), ascending */
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *w = dyn_pushtensor(L), *v = dyn_pushtensor(L);
+  return dyn_result(L, dyn_eigh(w, v, a, &e), &e, 2);
+}
+
+static int linalg_eigvals(lua_State *L) { /* re, im = eigvals(a) */
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *re = dyn_pushtensor(L), *im = dyn_pushtensor(L);
+  return dyn_result(L, dyn_eigvals(re, im, a, &e), &e, 2);
+}
+
+static int linalg_solve(lua_State *L) { /* x = solve(a, b) */
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1), *b = dyn_checktensor(L, 2);
+  dyn_tensor *x = dyn_pushtensor(L);
+  return dyn_result(L, dyn_solve(x, a, b, &e), &e, 1);
+}
+
+static int linalg_cholesky(lua_State *L) {
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *l = dyn_pushtensor(L);
+  return dyn_result(L, dyn_cholesky(l, a, &e), &e, 1);
+}
+
+/* ---- registration --------------------------------------------------------- */
+
+static void add(lua_State *L, lua_CFunction f, int op, const char *name,
+                const char *suffix) {
+  lua_pushfstring(L, "%s%s", name, suffix);
+  lua_pushinteger(L, op);
+  lua_pushcclosure(L, f, 1);
+  lua_rawset(L, -3);
+}
+
+static void add_methods(lua_State *L) { /* to the table on top */
+  static const luaL_Reg plain[] = {
+      {"matmul", tensor_matmul},
+      {"fill_", tensor_fill},
+      {"copy_", tensor_copy},
+      {NULL, NULL},
+  };
+  luaL_setfuncs(L, plain, 0);
+  for (int op = 0; op < DYN_NUNARY; op++)
+    add(L, unary, op, dyn_unary_name((dyn_unary)op), "");
+  for (int op = 0; op < DYN_NBINARY_PUBLIC; op++)
+    add(L, binary, op, dyn_binary_name((dyn_binary)op), "");
+  for (int op = 0; op < DYN_NBINARY_PUBLIC; op++)
+    add(L, inplace, op, dyn_binary_name((dyn_binary)op), "_");
+  for (int op = 0; op < DYN_NREDUCTION; op++)
+    add(L, reduce, op, dyn_reduction_name((dyn_reduction)op), "");
+}
+
+static void add_metamethods(lua_State *L) { /* to the metatable on top */
+  add(L, binary, DYN_ADD, "__add", "");
+  add(L, binary, DYN_SUB, "__sub", "");
+  add(L, binary, DYN_MUL, "__mul", "");
+  add(L, binary, DYN_DIV, "__div", "");
+  add(L, binary, DYN_POW, "__pow", "");
+  add(L, unary, DYN_NEG, "__unm", "");
+}
+
+static const luaL_Reg funcs[] = {
+    {"qr", linalg_qr},         {"svd", linalg_svd},
+    {"eigh", linalg_eigh},     {"eigvals", linalg_eigvals},
+    {"solve", linalg_solve},   {"cholesky", linalg_cholesky},
+    {"matmul", tensor_matmul}, {NULL, NULL},
+};
+
+void dyn_open_math(lua_State *L) {
+  luaL_getmetatable(L, DYN_TENSOR);
+  add_metamethods(L);
+  lua_getfield(L, -1, "__index");
+  add_methods(L);
+  lua_pop(L, 2);
+  luaL_setfuncs(L, funcs, 0);
+}
