@@ -1,3 +1,4 @@
+/* l_sparse.c -- dynamo.Sparse: compressed sparse rows of float. */
 #include "bind/bind.h"
 
 dyn_csr *dyn_pushsparse(lua_State *L) {
@@ -14,12 +15,255 @@ dyn_csr *dyn_checksparse(lua_State *L, int arg) {
   return s;
 }
 
+/* ---- construction --------------------------------------------------------- */
+
+static int32_t *indices32(lua_State *L, int arg, ptrdiff_t limit,
+                          ptrdiff_t *n) {
+  const int64_t *wide = dyn_checkindices(L, arg, limit, false, n);
+  int32_t *v = dyn_scratch(L, (size_t)*n, sizeof *v);
+  for (ptrdiff_t i = 0; i < *n; i++) v[i] = (int32_t)wide[i];
+  return v;
+}
+
+static float *values(lua_State *L, int arg, ptrdiff_t n) {
+  if (lua_isnoneornil(L, arg)) return NULL;
+  float *v = dyn_scratch(L, (size_t)n, sizeof *v);
+  if (lua_type(L, arg) == LUA_TUSERDATA) {
+    const dyn_tensor *t = dyn_checktensor(L, arg);
+    luaL_argcheck(L, t->ndim == 1 && t->size[0] == n, arg,
+                  "as many values as indices expected");
+    for (ptrdiff_t i = 0; i < n; i++)
+      v[i] = (float)dyn_tensor_get(t, i * t->stride[0]);
+    return v;
+  }
+  luaL_checktype(L, arg, LUA_TTABLE);
+  luaL_argcheck(L, (ptrdiff_t)lua_rawlen(L, arg) == n, arg,
+                "as many values as indices expected");
+  for (ptrdiff_t i = 0; i < n; i++) {
+    lua_rawgeti(L, arg, (int)i + 1);
+    v[i] = (float)luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+  }
+  return v;
+}
+
+static int sparse_new(lua_State *L) { /* sparse(nrow, ncol, rows, cols[, v]) */
+  dyn_err e;
+  ptrdiff_t nr, nc;
+  lua_settop(L, 5);
+  ptrdiff_t nrow = dyn_checkint(L, 1), ncol = dyn_checkint(L, 2);
+  luaL_argcheck(L, 0 <= nrow && nrow < INT32_MAX, 1, "out of range");
+  luaL_argcheck(L, 0 <= ncol && ncol < INT32_MAX, 2, "out of range");
+  const int32_t *row = indices32(L, 3, nrow, &nr);
+  const int32_t *col = indices32(L, 4, ncol, &nc);
+  luaL_argcheck(L, nr == nc, 4, "as many columns as rows expected");
+  const float *val = values(L, 5, nr);
+  dyn_csr *s = dyn_pushsparse(L);
+  return dyn_result(
+      L, dyn_csr_from_triplets(s, nrow, ncol, nr, row, col, val, &e), &e, 1);
+}
+
+static int from_dense(lua_State *L) {
+  dyn_err e;
+  const dyn_tensor *t = dyn_checktensor(L, 1);
+  dyn_csr *s = dyn_pushsparse(L);
+  return dyn_result(L, dyn_csr_from_dense(s, t, &e), &e, 1);
+}
+
+static int is_sparse(lua_State *L) {
+  lua_pushboolean(L, false);
+  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1)) return 1;
+  luaL_getmetatable(L, DYN_SPARSE);
+  lua_pushboolean(L, lua_rawequal(L, -1, -2));
+  return 1;
+}
+
+/* ---- reading -------------------------------------------------------------- */
+
+static int sparse_size(lua_State *L) {
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  if (!lua_isnoneornil(L, 2)) {
+    lua_pushinteger(L,
+                    (lua_Integer)(dyn_checkindex(L, 2, 2) ? s->ncol : s->nrow));
+    return 1;
+  }
+  lua_pushinteger(L, (lua_Integer)s->nrow);
+  lua_pushinteger(L, (lua_Integer)s->ncol);
+  return 2;
+}
+
+static int sparse_nnz(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)dyn_csr_nnz(dyn_checksparse(L, 1)));
+  return 1;
+}
+
+static int sparse_get(lua_State *L) { /* s:get(i, j) */
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  ptrdiff_t i = dyn_checkindex(L, 2, s->nrow),
+            j = dyn_checkindex(L, 3, s->ncol);
+  double v = 0;
+  for (int64_t k = s->start[i]; k < s->start[i + 1]; k++)
+    if (s->col[k] == j) v = s->val ? (double)s->val[k] : 1;
+  lua_pushnumber(L, v);
+  return 1;
+}
+
+static int sparse_row(lua_State *L) { /* columns and values of row i */
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  ptrdiff_t i = dyn_checkindex(L, 2, s->nrow);
+  int n = (int)(s->start[i + 1] - s->start[i]);
+  lua_createtable(L, n, 0);
+  lua_createtable(L, n, 0);
+  for (int k = 0; k < n; k++) {
+    lua_pushinteger(L, s->col[s->start[i] + k] + 1);
+    lua_rawseti(L, -3, k + 1);
+    lua_pushnumber(L, s->val ? (lua_Number)s->val[s->start[i] + k] : 1);
+    lua_rawseti(L, -2, k + 1);
+  }
+  return 2;
+}
+
+static int sums(lua_State *L, bool rows) {
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  ptrdiff_t n = rows ? s->nrow : s->ncol;
+  dyn_tensor *r = dyn_pushtensor(L);
+  dyn_result(L, dyn_tensor_new(r, DYN_F64, 1, &n, &e), &e, 0);
+  double *v = dyn_f64(r);
+  for (ptrdiff_t i = 0; i < s->nrow; i++)
+    for (int64_t k = s->start[i]; k < s->start[i + 1]; k++)
+      v[rows ? i : s->col[k]] += s->val ? (double)s->val[k] : 1;
+  return 1;
+}
+static int row_sums(lua_State *L) { return sums(L, true); }
+static int col_sums(lua_State *L) { return sums(L, false); }
+
+/* ---- computing ------------------------------------------------------------ */
+
+static int product(lua_State *L, bool trans) {
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  const dyn_tensor *x = dyn_checktensor(L, 2);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_csr_matmul(r, s, trans, x, &e), &e, 1);
+}
+static int sparse_matmul(lua_State *L) { return product(L, false); }
+static int sparse_tmatmul(lua_State *L) { return product(L, true); }
+
+static int sparse_dense(lua_State *L) { /* s:dense([type]) */
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  dyn_type type = dyn_opttype(L, 2, DYN_F32);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_csr_dense(r, s, type, &e), &e, 1);
+}
+
+static int sparse_t(lua_State *L) {
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  dyn_csr *r = dyn_pushsparse(L);
+  return dyn_result(L, dyn_csr_transpose(r, s, &e), &e, 1);
+}
+
+static int pick(lua_State *L, bool rows, int arg) {
+  dyn_err e;
+  ptrdiff_t n;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  const int64_t *idx =
+      dyn_checkindices(L, arg, rows ? s->nrow : s->ncol, false, &n);
+  dyn_csr *r = dyn_pushsparse(L);
+  return dyn_result(
+      L, rows ? dyn_csr_rows(r, s, idx, n, &e) : dyn_csr_cols(r, s, idx, n, &e),
+      &e, 1);
+}
+static int sparse_rows(lua_State *L) { return pick(L, true, 2); }
+static int sparse_cols(lua_State *L) { return pick(L, false, 2); }
+static int sparse_index(lua_State *L) { /* s:index(dim, {...}) */
+  return pick(L, dyn_checkindex(L, 2, 2) == 0, 3);
+}
+
+static int group_means(lua_State *L) { /* s:group_means({0 or group}, n) */
+  dyn_err e;
+  ptrdiff_t n, ngroup = dyn_checkint(L, 3);
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  const int64_t *wide = dyn_checkindices(L, 2, ngroup, true, &n);
+  luaL_argcheck(L, n == s->nrow, 2, "one group per row expected");
+  int32_t *group = dyn_scratch(L, (size_t)n, sizeof *group);
+  for (ptrdiff_t i = 0; i < n; i++) group[i] = (int32_t)wide[i];
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_csr_group_means(r, s, group, ngroup, &e), &e, 1);
+}
+
+static int scale_rows(lua_State *L) { /* a copy with row i times v[i] */
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  const dyn_tensor *v = dyn_checktensor(L, 2);
+  luaL_argcheck(L, v->ndim == 1 && v->size[0] == s->nrow, 2,
+                "one number per row expected");
+  dyn_csr *r = dyn_pushsparse(L);
+  dyn_result(L, dyn_csr_new(r, s->nrow, s->ncol, dyn_csr_nnz(s), true, &e), &e,
+             0);
+  for (ptrdiff_t i = 0; i < s->nrow; i++) {
+    double w = dyn_tensor_get(v, i * v->stride[0]);
+    for (int64_t k = s->start[i]; k < s->start[i + 1]; k++) {
+      r->col[k] = s->col[k];
+      r->val[k] = (float)((s->val ? (double)s->val[k] : 1) * w);
+    }
+    r->start[i + 1] = s->start[i + 1];
+  }
+  return 1;
+}
+
 static int sparse_gc(lua_State *L) {
   dyn_csr_free(luaL_checkudata(L, 1, DYN_SPARSE));
   return 0;
 }
 
-static const luaL_Reg meta[] = {{"__gc", sparse_gc}, {NULL, NULL}};
-static const luaL_Reg meth[] = {{"close", sparse_gc}, {NULL, NULL}};
+static int sparse_tostring(lua_State *L) {
+  const dyn_csr *s = luaL_checkudata(L, 1, DYN_SPARSE);
+  if (s->start)
+    lua_pushfstring(L, "Sparse(%dx%d, %d entries)", (int)s->nrow, (int)s->ncol,
+                    (int)dyn_csr_nnz(s));
+  else
+    lua_pushliteral(L, "Sparse(closed)");
+  return 1;
+}
 
-void dyn_open_sparse(lua_State *L) { dyn_newclass(L, DYN_SPARSE, meta, meth); }
+static const luaL_Reg meta[] = {
+    {"__gc", sparse_gc},
+    {"__close", sparse_gc},
+    {"__tostring", sparse_tostring},
+    {NULL, NULL},
+};
+
+static const luaL_Reg meth[] = {
+    {"close", sparse_gc},
+    {"cols", sparse_cols},
+    {"col_sums", col_sums},
+    {"dense", sparse_dense},
+    {"get", sparse_get},
+    {"group_means", group_means},
+    {"index", sparse_index},
+    {"matmul", sparse_matmul},
+    {"nnz", sparse_nnz},
+    {"row", sparse_row},
+    {"row_sums", row_sums},
+    {"rows", sparse_rows},
+    {"scale_rows", scale_rows},
+    {"size", sparse_size},
+    {"t", sparse_t},
+    {"tmatmul", sparse_tmatmul},
+    {NULL, NULL},
+};
+
+static const luaL_Reg funcs[] = {
+    {"sparse", sparse_new},
+    {"sparse_from_dense", from_dense},
+    {"is_sparse", is_sparse},
+    {NULL, NULL},
+};
+
+void dyn_open_sparse(lua_State *L) {
+  dyn_newclass(L, DYN_SPARSE, meta, meth);
+  luaL_setfuncs(L, funcs, 0);
+}
