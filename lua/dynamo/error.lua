@@ -1,29 +1,41 @@
---- Errors that scripts can tell apart: tables with a code, a message and often a hint.
+--- Errors that a script may want to tell apart: tables with `code`, `message` and perhaps `file` and `hint`.
+--
+-- Codes: EFORMAT (a file says something wrong), EIO (a file cannot be read or written), ENOMEM, ENOCONV (no
+-- convergence), ECANCEL (interrupted), EOPTION (a wrong option), EUSAGE (a wrong command line). What the C core
+-- raises has the same shape, so that one handler serves both: `local ok, e = pcall(f); if e.code == "EIO" then ...`
 local core = require "dynamo.core"
 
 local M = {}
 
-local function text(e)
-  if e.hint then return ("%s (try: %s)"):format(e.message, e.hint) end
-  return tostring(e.message)
+local meta = core.Error
+
+--- One line for an error of any kind: "FILE: MESSAGE (try: HINT)", or just the text of a string.
+function M.tostring(e)
+  if type(e) ~= "table" or rawget(e, "message") == nil then return tostring(e) end
+  local text = tostring(e.message)
+  if e.file and not text:find(e.file, 1, true) then text = e.file .. ": " .. text end
+  if e.hint then text = text .. " (try: " .. e.hint .. ")" end
+  return text
 end
+meta.__tostring = M.tostring -- the core's own shows the message alone
+meta.__name = "dynamo.Error"
 
-core.Error.__tostring = text
-
---- Raise an error.
----@param e table  { code = "EFORMAT", file = path?, message = text, hint = what to type? }
-function M.raise(e)
-  error(setmetatable(e, core.Error), 0)
-end
-
---- Is this value one of our errors?
-function M.is(e) return type(e) == "table" and getmetatable(e) == core.Error end
-
---- One line for people, whatever was raised; places in our own files are left out.
+--- One line for people, whatever was raised; places inside dynamo's own files are left out.
 function M.line(e)
-  local s = tostring(e)
-  if type(e) == "string" then s = s:gsub("^%[?[^%s:]*dynamo[^%s:]*%]?:%d+: ", "") end
+  local s = M.tostring(e)
+  if type(e) == "string" then s = s:gsub("^%[?[^%s:]*dynamo/[^%s:]*%]?:%d+: ", "") end
   return (s:gsub("[\r\n]+", " "))
+end
+
+--- An error value that is not raised yet.
+function M.new(e) return setmetatable(e, meta) end
+
+--- Raise an error: `err.raise { code = "EFORMAT", file = path, message = "...", hint = "..." }`.
+function M.raise(e) error(M.new(e), 0) end
+
+--- Whether `e` is an error with a code (and if `code` is given, with that one).
+function M.is(e, code)
+  return type(e) == "table" and getmetatable(e) == meta and (code == nil or e.code == code)
 end
 
 return M

@@ -1,34 +1,70 @@
---- JSON through dkjson: sorted keys, so that the same value gives the same text.
+--- JSON text with sorted keys; NaN and infinity become null. A thin layer over dkjson.
 local dkjson = require "dkjson"
-
-local label = require "dynamo.label"
+local err = require "dynamo.error"
 
 local M = {}
 
---- Text of a value. NaN and infinities become null.
----@param opts? table  { indent = true }
-function M.encode(value, opts)
-  local order, seen = {}, {}
-  local function collect(t)
-    if type(t) ~= "table" then return end
-    for _, k in ipairs(label.sorted_keys_any(t)) do
-      if type(k) == "string" and not seen[k] then
-        seen[k] = true
-        order[#order + 1] = k
-      end
-      collect(t[k])
+--- What stands for null inside tables.
+M.null = dkjson.null
+
+-- dkjson takes the order of keys as a list: all keys of all tables, sorted.
+local function collect(value, seen, keys, depth)
+  if type(value) ~= "table" or value == M.null then return end
+  if depth > 100 then err.raise { code = "EOPTION", message = "json: tables nested too deeply, or a cycle" } end
+  for k, v in pairs(value) do
+    if type(k) == "string" and not seen[k] then
+      seen[k] = true
+      keys[#keys + 1] = k
     end
+    collect(v, seen, keys, depth + 1)
   end
-  collect(value)
-  table.sort(order)
-  return dkjson.encode(value, { indent = opts and opts.indent, keyorder = order })
 end
 
---- The value of a text; raises with the position of the fault.
-function M.decode(text)
-  local v, _, message = dkjson.decode(text, 1, nil, nil)
-  if message then error("json: " .. message, 2) end
-  return v
+-- The shortest text that gives the same number back (dkjson rounds to 14 digits).
+local function number(v)
+  if v ~= v or v == math.huge or v == -math.huge then return "null" end
+  if math.type and math.type(v) == "integer" then return ("%d"):format(v) end
+  for digits = 14, 17 do
+    local text = (("%." .. digits .. "g"):format(v):gsub(",", "."))
+    if tonumber(text) == v or digits == 17 then return text end
+  end
+end
+
+-- A copy in which numbers are objects that write themselves exactly.
+local function prepare(value)
+  if type(value) == "number" then
+    local text = number(value)
+    return setmetatable({}, { __tojson = function() return text end })
+  end
+  if type(value) ~= "table" or value == M.null then return value end
+  local copy = {}
+  for k, v in pairs(value) do copy[k] = prepare(v) end
+  return setmetatable(copy, getmetatable(value) and { __jsontype = getmetatable(value).__jsontype } or nil)
+end
+
+--- A table that is written as [] even when it is empty.
+function M.array(t) return setmetatable(t or {}, { __jsontype = "array" }) end
+
+--- The text of a value; the same value gives the same bytes. `{ indent = true }` (or just true) for people.
+---@param opts? table|boolean
+function M.encode(value, opts)
+  local indent = type(opts) == "table" and opts.indent or opts == true
+  local keys = {}
+  collect(value, {}, keys, 0)
+  table.sort(keys)
+  return (dkjson.encode(prepare(value), { indent = indent, keyorder = keys }))
+end
+
+--- The value of a text. Raises EFORMAT with the place, also for text after the value. null becomes nil.
+---@param text string
+---@param file string? named in errors
+function M.decode(text, file)
+  local value, pos, message = dkjson.decode(text, 1, nil, nil, nil)
+  if message then err.raise { code = "EFORMAT", file = file, message = "not valid JSON: " .. message } end
+  if text:find("%S", pos) then
+    err.raise { code = "EFORMAT", file = file, message = ("text after the JSON value, at byte %d"):format(pos) }
+  end
+  return value
 end
 
 return M
