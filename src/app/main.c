@@ -12,7 +12,7 @@
 
 #include "app/app.h"
 #include "bind/open.h"
-#include "embedded.h"
+#include <embedded.h>
 
 #define COUNT ((int)(sizeof embedded / sizeof *embedded))
 
