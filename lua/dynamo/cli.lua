@@ -289,8 +289,8 @@ local function globals(argv)
     else
       local key = short[a:match "^%-(%a)$" or ""] or long[a:match "^%-%-([%a-]+)$" or ""]
       if not key then
-        usage(("unknown option '%s'%s (try: dynamo --help)"):format(label.safe(a), label.suggest(a, { "--quiet", "--help",
-          "--version", "--threads", "--max-memory" })))
+        local known = { "--quiet", "--help", "--version", "--threads", "--max-memory" }
+        usage(("unknown option '%s'%s (try: dynamo --help)"):format(label.safe(a), label.suggest(a, known)))
       end
       g[key] = true
     end

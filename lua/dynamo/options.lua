@@ -2,7 +2,7 @@
 --
 -- A schema maps each option to `{ default=, type="integer|number|string|boolean|table|function|userdata|any",
 -- min=, max=, values={...}, required=true, help="..." }`. Several types are separated by "|". For lists,
--- `type = "table"` together with `item = "number"` checks every element (`min`, `max`, `values` then hold for elements).
+-- `type = "table"` together with `item = "number"` checks every element (`min`, `max`, `values` hold for elements).
 local err = require "dynamo.error"
 local label = require "dynamo.label"
 
@@ -167,7 +167,9 @@ function M.describe(schema)
   for _, key in ipairs(label.sorted_keys_any(schema)) do
     local rule = schema[key]
     local text = ("  %-14s %s"):format(key, M.allowed(rule))
-    if rule.default ~= nil and type(rule.default) ~= "table" then text = text .. ", default " .. tostring(rule.default) end
+    if rule.default ~= nil and type(rule.default) ~= "table" then
+      text = text .. ", default " .. tostring(rule.default)
+    end
     if rule.help then text = text .. "; " .. rule.help end
     lines[#lines + 1] = text
   end

@@ -64,8 +64,8 @@ end
 -- ---- completion -----------------------------------------------------------
 
 local KEYWORDS = {}
-for word in ("and break do else elseif end false for function if in local nil not or repeat return then true until while")
-  :gmatch "%a+" do KEYWORDS[#KEYWORDS + 1] = word end
+for word in ([[and break do else elseif end false for function if in local nil not or repeat return then true until
+  while]]):gmatch "%a+" do KEYWORDS[#KEYWORDS + 1] = word end
 
 -- Fields along __index tables; nothing is called.
 local function fields(value, into)
@@ -107,9 +107,7 @@ function M.complete(line, word)
     local value = lookup(head:sub(1, -2))
     fields(value, names)
     if value == rawget(_G, "dynamo") then
-      for _, m in ipairs { "data", "embed", "evaluate", "experiment", "graph", "model", "plot", "report", "simulate" } do
-        names[m] = true
-      end
+      for m in ("data embed evaluate experiment graph model plot report simulate"):gmatch "%a+" do names[m] = true end
     end
   else
     for _, k in ipairs(KEYWORDS) do names[k] = true end

@@ -79,13 +79,19 @@ local function block_format(values)
   return "%.4f"
 end
 
-local function rows_text(get, n, m, width)
+local function element(t, flat, i, j)
+  if flat then return t:get(j) end
+  return t:get(i, j)
+end
+
+-- No closure over the tensor: a compiled trace would keep it alive.
+local function rows_text(t, flat, n, m, width)
   local rows = chosen(n, 12)
   local room = math.max(3, math.floor((width - 2) / 11))
   local cols = chosen(m, room)
   local values = {}
   for _, i in ipairs(rows) do
-    for _, j in ipairs(cols) do if i > 0 and j > 0 then values[#values + 1] = get(i, j) end end
+    for _, j in ipairs(cols) do if i > 0 and j > 0 then values[#values + 1] = element(t, flat, i, j) end end
   end
   local format = block_format(values)
   local lines = {}
@@ -94,7 +100,7 @@ local function rows_text(get, n, m, width)
     for _, j in ipairs(cols) do
       local text = "…"
       if i > 0 and j > 0 then
-        local v = get(i, j)
+        local v = element(t, flat, i, j)
         text = (v ~= v or math.abs(v) == math.huge) and number(v) or format:format(v)
       end
       local gap = text == "…" and 9 or 10 - #text
@@ -117,10 +123,7 @@ local function tensor(t, width)
   end
   local n, m = size[1], size[2]
   if #size == 1 then n, m = 1, size[1] end
-  lines[#lines + 1] = rows_text(function(i, j)
-    if #size == 1 then return t:get(j) end
-    return t:get(i, j)
-  end, n, m, width)
+  lines[#lines + 1] = rows_text(t, #size == 1, n, m, width)
   return table.concat(lines, "\n")
 end
 
@@ -184,7 +187,8 @@ local function wide(s) return select(2, s:gsub("[^\128-\191]", "")) end
 
 local function lines_of(v, width, indent, depth, open)
   local text = inline(v, depth, open)
-  if type(v) ~= "table" or has_tostring(v) or wide(text) + #indent <= width or depth <= 0 or open[v] then return text end
+  if type(v) ~= "table" or has_tostring(v) or depth <= 0 or open[v] then return text end
+  if wide(text) + #indent <= width then return text end
   open[v] = true
   local inner, out, n = indent .. "  ", { "{" }, #v
   for i = 1, math.min(n, ITEMS) do out[#out + 1] = inner .. lines_of(v[i], width, inner, depth - 1, open) .. "," end
