@@ -9,10 +9,12 @@
 
 #include "core/ops.h"
 
-/* Rows of a tile of a product. The tiles depend on the sizes alone, and each is
-** one single-threaded BLAS call: the bits do not depend on the threads. */
+/* Rows and columns of a tile of a product. The tiles depend on the sizes alone,
+** and each is one single-threaded BLAS call: the bits do not depend on the
+** threads. */
 enum {
-  TILE = 256
+  TILE = 256,
+  SPAN = 1024
 };
 
 /* ---- the library behind ------------------------------------------------- */
@@ -43,7 +45,7 @@ typedef struct operand {
   const char *p;
   int ld;
   CBLAS_TRANSPOSE trans;
-  ptrdiff_t row; /* elements from one row of op(x) to the next */
+  ptrdiff_t row, col; /* elements from one row, column of op(x) to the next */
 } operand;
 
 static bool as_operand(operand *o, const dyn_tensor *t) {
@@ -51,12 +53,12 @@ static bool as_operand(operand *o, const dyn_tensor *t) {
   if (c == 1 || m <= 1) {
     ptrdiff_t ld = n > 1 ? r : m;
     if (ld < m || ld > INT32_MAX) return false;
-    *o = (operand){t->data, (int)(ld > 1 ? ld : 1), CblasNoTrans, r};
+    *o = (operand){t->data, (int)(ld > 1 ? ld : 1), CblasNoTrans, r, c};
     return true;
   }
   if (r == 1 || n <= 1) {
     if (c < n || c > INT32_MAX) return false;
-    *o = (operand){t->data, (int)(c > 1 ? c : 1), CblasTrans, r};
+    *o = (operand){t->data, (int)(c > 1 ? c : 1), CblasTrans, r, c};
     return true;
   }
   return false;
@@ -76,20 +78,22 @@ static void gemm_tile(dyn_type type, operand a, operand b, char *c, int ldc,
                 (double *)(void *)c, ldc);
 }
 
-/* c = alpha a b + beta c over row tiles; sizes have been checked. */
+/* c = alpha a b + beta c over tiles; sizes have been checked. */
 static void gemm(dyn_type type, operand a, operand b, char *c, ptrdiff_t ldc,
                  ptrdiff_t n, ptrdiff_t m, ptrdiff_t k, double alpha,
                  double beta) {
   ptrdiff_t es = (ptrdiff_t)dyn_type_size(type);
-  ptrdiff_t tiles = (n + TILE - 1) / TILE;
+  ptrdiff_t down = (n + TILE - 1) / TILE, across = (m + SPAN - 1) / SPAN;
   one_blas_thread();
-#pragma omp parallel for schedule(dynamic) if (tiles > 1)
-  for (ptrdiff_t i = 0; i < tiles; i++) {
-    ptrdiff_t lo = i * TILE, rows = n - lo < TILE ? n - lo : TILE;
-    operand ai = a;
-    ai.p += lo * a.row * es;
-    gemm_tile(type, ai, b, c + lo * ldc * es, (int)ldc, (int)rows, (int)m,
-              (int)k, alpha, beta);
+#pragma omp parallel for schedule(dynamic) if (down * across > 1)
+  for (ptrdiff_t t = 0; t < down * across; t++) {
+    ptrdiff_t i = t / across * TILE, rows = n - i < TILE ? n - i : TILE;
+    ptrdiff_t j = t % across * SPAN, cols = m - j < SPAN ? m - j : SPAN;
+    operand ai = a, bj = b;
+    ai.p += i * a.row * es;
+    bj.p += j * b.col * es;
+    gemm_tile(type, ai, bj, c + (i * ldc + j) * es, (int)ldc, (int)rows,
+              (int)cols, (int)k, alpha, beta);
   }
 }
 
@@ -112,20 +116,32 @@ static dyn_status ready(operand *o, dyn_tensor *copy, const dyn_tensor *t,
   return st;
 }
 
-dyn_status dyn_gemm_(dyn_tensor *c, double alpha, const dyn_tensor *a,
-                     const dyn_tensor *b, double beta, dyn_err *e) {
-  if (a->type != b->type || a->type != c->type || a->ndim != 2 ||
-      b->ndim != 2 || a->size[1] != b->size[0])
-    return bad_product(a, b, e);
-  if (c->ndim != 2 || c->size[0] != a->size[0] || c->size[1] != b->size[1] ||
-      !dyn_tensor_dense(c))
-    return bad_product(c, b, e);
-  for (int d = 0; d < 2; d++)
-    if (a->size[d] > INT32_MAX / 2 || b->size[d] > INT32_MAX / 2)
-      return dyn_fail(e, DYN_EVALUE, "matmul: more than 2^30 rows or columns");
+/* Slice i of the first dimension, borrowed; a size of 1 is every slice. */
+static dyn_tensor slice(const dyn_tensor *t, ptrdiff_t i) {
+  dyn_tensor s = *t;
+  if (t->size[0] > 1)
+    s.data =
+        (char *)t->data + i * t->stride[0] * (ptrdiff_t)dyn_type_size(t->type);
+  for (int d = 0; d < 2; d++) {
+    s.size[d] = t->size[d + 1];
+    s.stride[d] = t->stride[d + 1];
+  }
+  s.ndim = 2;
+  return s;
+}
+
+static bool too_large(const dyn_tensor *t) {
+  return t->size[0] > INT32_MAX / 2 || t->size[1] > INT32_MAX / 2;
+}
+
+/* One pair of matrices. */
+static dyn_status multiply(dyn_tensor *c, double alpha, const dyn_tensor *a,
+                           const dyn_tensor *b, double beta, dyn_err *e) {
   dyn_tensor ca = {0}, cb = {0};
   operand oa, ob;
   dyn_status st = DYN_OK;
+  if (too_large(a) || too_large(b))
+    return dyn_fail(e, DYN_EVALUE, "matmul: more than 2^30 rows or columns");
   DYN_TRY(ready(&oa, &ca, a, e));
   DYN_TRY(ready(&ob, &cb, b, e));
   if (c->size[0] && c->size[1]) {
@@ -135,10 +151,69 @@ dyn_status dyn_gemm_(dyn_tensor *c, double alpha, const dyn_tensor *a,
     else if (beta == 0)
       dyn_fill_(c, 0);
   }
-  dyn_tensor_touch(c);
 done:
   dyn_tensor_free(&ca);
   dyn_tensor_free(&cb);
+  return st;
+}
+
+/* n pairs of small matrices, each one BLAS call. False, and nothing done, if
+** they are large or strided in a way that BLAS does not take. */
+static bool small_batch(dyn_tensor *c, double alpha, const dyn_tensor *a,
+                        const dyn_tensor *b, double beta, ptrdiff_t n) {
+  dyn_tensor sa = slice(a, 0), sb = slice(b, 0), sc = slice(c, 0);
+  operand oa, ob;
+  if (sc.size[0] > TILE || sc.size[1] > SPAN || sa.size[1] == 0) return false;
+  if (sa.size[1] > INT32_MAX / 2 || !dyn_tensor_len(&sc)) return false;
+  if (!as_operand(&oa, &sa) || !as_operand(&ob, &sb)) return false;
+  one_blas_thread();
+#pragma omp parallel for if (n > 1 && n * dyn_tensor_len(&sc) > 4096)
+  for (ptrdiff_t i = 0; i < n; i++) {
+    operand ai = oa, bi = ob;
+    dyn_tensor ti = slice(a, i), ui = slice(b, i), ci = slice(c, i);
+    ai.p = ti.data, bi.p = ui.data;
+    gemm_tile(c->type, ai, bi, ci.data, (int)sc.size[1], (int)sc.size[0],
+              (int)sc.size[1], (int)sa.size[1], alpha, beta);
+  }
+  return true;
+}
+
+static dyn_status multiply_batch(dyn_tensor *c, double alpha,
+                                 const dyn_tensor *a, const dyn_tensor *b,
+                                 double beta, dyn_err *e) {
+  ptrdiff_t na = a->size[0], nb = b->size[0], n = na > nb ? na : nb;
+  dyn_status st = DYN_OK;
+  if (na == 0 || nb == 0) n = 0;
+  if (a->size[2] != b->size[1] || (na != nb && na != 1 && nb != 1))
+    return bad_product(a, b, e);
+  if ((c->size[0] != n && c->size[0] != 1) || c->size[1] != a->size[1] ||
+      c->size[2] != b->size[2])
+    return bad_product(c, b, e);
+  if (n == 0 && beta == 0) dyn_fill_(c, 0);
+  if (c->size[0] == n && small_batch(c, alpha, a, b, beta, n)) return DYN_OK;
+  for (ptrdiff_t i = 0; i < n && st == DYN_OK; i++) {
+    dyn_tensor sa = slice(a, i), sb = slice(b, i), sc = slice(c, i);
+    st = multiply(&sc, alpha, &sa, &sb, i && c->size[0] == 1 ? 1 : beta, e);
+  }
+  return st;
+}
+
+dyn_status dyn_gemm_(dyn_tensor *c, double alpha, const dyn_tensor *a,
+                     const dyn_tensor *b, double beta, dyn_err *e) {
+  dyn_status st;
+  if (a->type != b->type || a->type != c->type || a->ndim != b->ndim ||
+      (a->ndim != 2 && a->ndim != 3))
+    return bad_product(a, b, e);
+  if (c->ndim != a->ndim || !dyn_tensor_dense(c)) return bad_product(c, b, e);
+  if (a->ndim == 3) {
+    st = multiply_batch(c, alpha, a, b, beta, e);
+  } else {
+    if (a->size[1] != b->size[0]) return bad_product(a, b, e);
+    if (c->size[0] != a->size[0] || c->size[1] != b->size[1])
+      return bad_product(c, b, e);
+    st = multiply(c, alpha, a, b, beta, e);
+  }
+  dyn_tensor_touch(c);
   return st;
 }
 
@@ -165,20 +240,6 @@ static dyn_status matrix_product(dyn_tensor *r, const dyn_tensor *a,
   return DYN_OK;
 }
 
-/* Slice i of the first dimension, borrowed; a size of 1 is every slice. */
-static dyn_tensor slice(const dyn_tensor *t, ptrdiff_t i) {
-  dyn_tensor s = *t;
-  if (t->size[0] > 1)
-    s.data =
-        (char *)t->data + i * t->stride[0] * (ptrdiff_t)dyn_type_size(t->type);
-  for (int d = 0; d < 2; d++) {
-    s.size[d] = t->size[d + 1];
-    s.stride[d] = t->stride[d + 1];
-  }
-  s.ndim = 2;
-  return s;
-}
-
 static dyn_status batch_product(dyn_tensor *r, const dyn_tensor *a,
                                 const dyn_tensor *b, dyn_err *e) {
   ptrdiff_t na = a->size[0], nb = b->size[0], n = na > nb ? na : nb;
@@ -188,10 +249,7 @@ static dyn_status batch_product(dyn_tensor *r, const dyn_tensor *a,
     return bad_product(a, b, e);
   dyn_status st = dyn_tensor_new(r, a->type, 3,
                                  (ptrdiff_t[]){n, a->size[1], b->size[2]}, e);
-  for (ptrdiff_t i = 0; i < n && st == DYN_OK; i++) {
-    dyn_tensor sa = slice(a, i), sb = slice(b, i), sr = slice(r, i);
-    st = dyn_gemm_(&sr, 1, &sa, &sb, 0, e);
-  }
+  if (st == DYN_OK) st = dyn_gemm_(r, 1, a, b, 0, e);
   if (st != DYN_OK) dyn_tensor_free(r);
   return st;
 }

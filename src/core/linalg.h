@@ -20,7 +20,11 @@ int dyn_get_threads(void);
 */
 DYN_STATUS dyn_matmul(dyn_tensor *r, const dyn_tensor *a, const dyn_tensor *b,
                       dyn_err *e);
-/* c = alpha a b + beta c; matrices; c dense. */
+/*
+** c = alpha a b + beta c; c dense; matrices, or batches of them (3-d, first
+** sizes equal or 1). Where c has one slice and a or b more, their products are
+** added, in order: the adjoint of a broadcast batch.
+*/
 DYN_STATUS dyn_gemm_(dyn_tensor *c, double alpha, const dyn_tensor *a,
                      const dyn_tensor *b, double beta, dyn_err *e);
 

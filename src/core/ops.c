@@ -73,6 +73,12 @@ static const map binary[DYN_NBINARY] = {
     [DYN_DSIGMOID] = ROW(dsigmoid),
     [DYN_DRELU] = ROW(drelu),
     [DYN_DGELU] = ROW(dgelu),
+    [DYN_DNEG] = ROW(dneg),
+    [DYN_DABS] = ROW(dabs),
+    [DYN_DSQUARE] = ROW(dsquare),
+    [DYN_DSQRT] = ROW(dsqrt),
+    [DYN_DLOG1P] = ROW(dlog1p),
+    [DYN_DSOFTPLUS] = ROW(dsoftplus),
 };
 
 static kernel *const k_to[][DYN_NTYPES] = {

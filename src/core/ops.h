@@ -55,6 +55,12 @@ typedef enum dyn_binary {
   DYN_DSIGMOID,                   /* (g, y) */
   DYN_DRELU,                      /* (g, x) */
   DYN_DGELU,                      /* (g, x) */
+  DYN_DNEG,                       /* (g, x) */
+  DYN_DABS,                       /* (g, x) */
+  DYN_DSQUARE,                    /* (g, x) */
+  DYN_DSQRT,                      /* (g, y) */
+  DYN_DLOG1P,                     /* (g, x) */
+  DYN_DSOFTPLUS,                  /* (g, x) */
   DYN_NBINARY
 } dyn_binary;
 
