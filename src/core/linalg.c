@@ -19,10 +19,20 @@ enum {
 
 /* ---- the library behind ------------------------------------------------- */
 
-static void one_blas_thread(void) {
-  static int done;
-  if (!done) openblas_set_num_threads(1);
-  done = 1;
+/*
+** OpenBLAS's OpenMP build runs with as many threads as OpenMP would, whatever
+** openblas_set_num_threads said, except in a parallel region. So each call is
+** made with OpenMP set to one thread: alone() ... together().
+*/
+static int alone(void) {
+  int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  return threads;
+}
+
+static int together(int threads, int info) {
+  omp_set_num_threads(threads);
+  return info;
 }
 
 const char *dyn_blas_config(void) {
@@ -66,6 +76,7 @@ static bool as_operand(operand *o, const dyn_tensor *t) {
 
 static void gemm_tile(dyn_type type, operand a, operand b, char *c, int ldc,
                       int n, int m, int k, double alpha, double beta) {
+  int threads = alone();
   if (type == DYN_F32)
     cblas_sgemm(CblasRowMajor, a.trans, b.trans, n, m, k, (float)alpha,
                 (const float *)(const void *)a.p, a.ld,
@@ -76,6 +87,7 @@ static void gemm_tile(dyn_type type, operand a, operand b, char *c, int ldc,
                 (const double *)(const void *)a.p, a.ld,
                 (const double *)(const void *)b.p, b.ld, beta,
                 (double *)(void *)c, ldc);
+  together(threads, 0);
 }
 
 /* c = alpha a b + beta c over tiles; sizes have been checked. */
@@ -84,7 +96,6 @@ static void gemm(dyn_type type, operand a, operand b, char *c, ptrdiff_t ldc,
                  double beta) {
   ptrdiff_t es = (ptrdiff_t)dyn_type_size(type);
   ptrdiff_t down = (n + TILE - 1) / TILE, across = (m + SPAN - 1) / SPAN;
-  one_blas_thread();
 #pragma omp parallel for schedule(dynamic) if (down * across > 1)
   for (ptrdiff_t t = 0; t < down * across; t++) {
     ptrdiff_t i = t / across * TILE, rows = n - i < TILE ? n - i : TILE;
@@ -166,7 +177,6 @@ static bool small_batch(dyn_tensor *c, double alpha, const dyn_tensor *a,
   if (sc.size[0] > TILE || sc.size[1] > SPAN || sa.size[1] == 0) return false;
   if (sa.size[1] > INT32_MAX / 2 || !dyn_tensor_len(&sc)) return false;
   if (!as_operand(&oa, &sa) || !as_operand(&ob, &sb)) return false;
-  one_blas_thread();
 #pragma omp parallel for if (n > 1 && n * dyn_tensor_len(&sc) > 4096)
   for (ptrdiff_t i = 0; i < n; i++) {
     operand ai = oa, bi = ob;
@@ -267,7 +277,6 @@ dyn_status dyn_matmul(dyn_tensor *r, const dyn_tensor *a, const dyn_tensor *b,
 static dyn_status need_matrix(const char *name, const dyn_tensor *a,
                               bool square, dyn_err *e) {
   char s[DYN_SHAPELEN];
-  one_blas_thread();
   if (a->ndim != 2)
     return dyn_fail(e, DYN_ESHAPE, "%s: a matrix is expected, not %s", name,
                     dyn_tensor_shape(a, s));
@@ -314,13 +323,17 @@ dyn_status dyn_qr(dyn_tensor *q, dyn_tensor *r, const dyn_tensor *a,
   DYN_TRY(dyn_tensor_new(&tau, DYN_F64, 1, (ptrdiff_t[]){k}, e));
   DYN_TRY(dyn_tensor_new(&u, DYN_F64, 2, (ptrdiff_t[]){k, k}, e));
   double *p = dyn_f64(&f), *up = dyn_f64(&u);
-  if (k && (LAPACKE_dgeqrf(LAPACK_ROW_MAJOR, n, k, p, k, dyn_f64(&tau)) != 0)) {
+  int threads = k ? alone() : 0;
+  if (k && (together(threads, LAPACKE_dgeqrf(LAPACK_ROW_MAJOR, n, k, p, k,
+                                             dyn_f64(&tau))) != 0)) {
     st = dyn_fail(e, DYN_ENOMEM, "qr: LAPACK ran out of memory");
     goto done;
   }
   for (int i = 0; i < k; i++)
     for (int j = i; j < k; j++) up[i * k + j] = p[i * k + j];
-  if (k && LAPACKE_dorgqr(LAPACK_ROW_MAJOR, n, k, k, p, k, dyn_f64(&tau))) {
+  if (k) threads = alone();
+  if (k && together(threads, LAPACKE_dorgqr(LAPACK_ROW_MAJOR, n, k, k, p, k,
+                                            dyn_f64(&tau)))) {
     st = dyn_fail(e, DYN_ENOMEM, "qr: LAPACK ran out of memory");
     goto done;
   }
@@ -365,8 +378,11 @@ dyn_status dyn_svd(dyn_tensor *u, dyn_tensor *s, dyn_tensor *v,
   DYN_TRY(dyn_tensor_new(&ts, DYN_F64, 1, (ptrdiff_t[]){k}, e));
   DYN_TRY(dyn_tensor_new(&vt, DYN_F64, 2, (ptrdiff_t[]){k, m}, e));
   if (k) {
-    int info = LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'S', n, m, dyn_f64(&f), m,
-                              dyn_f64(&ts), dyn_f64(&tu), k, dyn_f64(&vt), m);
+    int threads = alone();
+    int info =
+        together(threads, LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'S', n, m,
+                                         dyn_f64(&f), m, dyn_f64(&ts),
+                                         dyn_f64(&tu), k, dyn_f64(&vt), m));
     if (info) {
       st = info > 0
                ? dyn_fail(e, DYN_ENOCONV, "svd: did not converge (%d)", info)
@@ -397,8 +413,9 @@ dyn_status dyn_eigh(dyn_tensor *w, dyn_tensor *v, const dyn_tensor *a,
   DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
   DYN_TRY(dyn_tensor_new(&tw, DYN_F64, 1, (ptrdiff_t[]){n}, e));
   if (n) {
-    int info = LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'V', 'U', n, dyn_f64(&f), n,
-                              dyn_f64(&tw));
+    int threads = alone();
+    int info = together(threads, LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'V', 'U', n,
+                                                dyn_f64(&f), n, dyn_f64(&tw)));
     if (info) {
       st = info > 0
                ? dyn_fail(e, DYN_ENOCONV, "eigh: did not converge (%d)", info)
@@ -426,8 +443,10 @@ dyn_status dyn_eigvals(dyn_tensor *re, dyn_tensor *im, const dyn_tensor *a,
   DYN_TRY(dyn_tensor_new(&wr, DYN_F64, 1, (ptrdiff_t[]){n}, e));
   DYN_TRY(dyn_tensor_new(&wi, DYN_F64, 1, (ptrdiff_t[]){n}, e));
   if (n) {
-    int info = LAPACKE_dgeev(LAPACK_ROW_MAJOR, 'N', 'N', n, dyn_f64(&f), n,
-                             dyn_f64(&wr), dyn_f64(&wi), NULL, n, NULL, n);
+    int threads = alone();
+    int info = together(threads, LAPACKE_dgeev(LAPACK_ROW_MAJOR, 'N', 'N', n,
+                                               dyn_f64(&f), n, dyn_f64(&wr),
+                                               dyn_f64(&wi), NULL, n, NULL, n));
     if (info) {
       st = info > 0 ? dyn_fail(e, DYN_ENOCONV, "eigvals: did not converge (%d)",
                                info)
@@ -466,8 +485,10 @@ dyn_status dyn_solve(dyn_tensor *x, const dyn_tensor *a, const dyn_tensor *b,
     goto done;
   }
   if (n && m) {
-    int info = LAPACKE_dgesv(LAPACK_ROW_MAJOR, n, m, dyn_f64(&f), n, pivot,
-                             dyn_f64(&y), m);
+    int threads = alone();
+    int info =
+        together(threads, LAPACKE_dgesv(LAPACK_ROW_MAJOR, n, m, dyn_f64(&f), n,
+                                        pivot, dyn_f64(&y), m));
     if (info) {
       st = info > 0 ? dyn_fail(e, DYN_EVALUE, "solve: the matrix is singular")
                     : dyn_fail(e, DYN_ENOMEM, "solve: out of memory");
@@ -490,7 +511,9 @@ dyn_status dyn_cholesky(dyn_tensor *l, const dyn_tensor *a, dyn_err *e) {
   int n = (int)a->size[0];
   DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
   double *p = dyn_f64(&f);
-  int info = n ? LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', n, p, n) : 0;
+  int threads = n ? alone() : 0;
+  int info =
+      n ? together(threads, LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', n, p, n)) : 0;
   if (info) {
     st = info > 0 ? dyn_fail(e, DYN_EVALUE, "cholesky: not positive definite")
                   : dyn_fail(e, DYN_ENOMEM, "cholesky: out of memory");
