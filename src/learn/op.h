@@ -1,0 +1,84 @@
+/* op.h -- what a row of the operation table sees. Private to learn/. */
+#ifndef DYN_OP_H
+#define DYN_OP_H
+
+#include "learn/tape.h"
+
+enum {
+  DYN_FEW = 4, /* inputs that need no memory of their own */
+  DYN_MANY = INT32_MAX
+};
+
+typedef struct dyn_node {
+  dyn_opcode op;
+  bool need; /* does a gradient flow through here? */
+  int nin;
+  int few[DYN_FEW]; /* the inputs, */
+  int *many;        /* or nin of them here */
+  unsigned version; /* of x, when it was recorded */
+  dyn_tensor x;     /* value */
+  dyn_tensor g;     /* gradient; empty until something arrives */
+  dyn_tensor aux;   /* a leaf's sink; what forward keeps for backward */
+  int64_t *idx;     /* a copy of attr.idx, which points here */
+  dyn_attr a;
+} dyn_node;
+
+struct dyn_tape {
+  dyn_node *v;
+  int n, cap;
+};
+
+/*
+** fwd: compute y->x from the values of the inputs.
+** bwd: y->g is complete, dense and not shared: it may be changed and moved.
+** Let a contribution flow into every input.
+*/
+typedef dyn_status dyn_rule(dyn_tape *t, dyn_node *y, dyn_err *e);
+
+typedef struct dyn_op {
+  const char *name;
+  int arity, most; /* fewest and most inputs */
+  dyn_rule *fwd, *bwd;
+} dyn_op;
+
+extern const dyn_op dyn_ops[DYN_NOPS];
+
+/* Rules that live in files of their own. */
+dyn_rule dyn_swap_fwd, dyn_swap_bwd, dyn_reshape_fwd, dyn_reshape_bwd,
+    dyn_narrow_fwd, dyn_narrow_bwd, dyn_cat_fwd, dyn_cat_bwd, dyn_rows_fwd,
+    dyn_rows_bwd, dyn_scatter_fwd, dyn_scatter_bwd, dyn_sum_fwd, dyn_sum_bwd,
+    dyn_mean_fwd, dyn_mean_bwd, dyn_matmul_fwd, dyn_matmul_bwd, dyn_linear_fwd,
+    dyn_linear_bwd, dyn_dropout_fwd, dyn_dropout_bwd, dyn_mse_fwd, dyn_mse_bwd,
+    dyn_bce_fwd, dyn_bce_bwd, dyn_pearson_fwd, dyn_pearson_bwd, dyn_lsm_fwd,
+    dyn_lsm_bwd;
+
+static inline int dyn_input(const dyn_node *y, int k) {
+  if (k >= y->nin) return -1;
+  return y->many ? y->many[k] : y->few[k];
+}
+
+/* Value of input k, or NULL if it is absent. */
+static inline dyn_tensor *dyn_in(dyn_tape *t, dyn_node *y, int k) {
+  int id = dyn_input(y, k);
+  return id < 0 ? NULL : &t->v[id].x;
+}
+
+/* Does input k want a gradient? */
+static inline bool dyn_wants(dyn_tape *t, dyn_node *y, int k) {
+  int id = dyn_input(y, k);
+  return id >= 0 && t->v[id].need;
+}
+
+/* Add 'd', summed to the right shape, to the gradient of input k of y. */
+DYN_STATUS dyn_flow(dyn_tape *t, dyn_node *y, int k, const dyn_tensor *d,
+                    dyn_err *e);
+/* The same, and 'd' is empty afterwards: moved, if that saves a copy. Nothing
+** else may refer to its storage. */
+DYN_STATUS dyn_flow_move(dyn_tape *t, dyn_node *y, int k, dyn_tensor *d,
+                         dyn_err *e);
+/* The gradient of input k itself, dense. '*fresh': nothing has arrived yet,
+** what it holds is to be overwritten. */
+DYN_STATUS dyn_flow_into(dyn_tape *t, dyn_node *y, int k, dyn_tensor **g,
+                         bool *fresh, dyn_err *e);
+
+#endif

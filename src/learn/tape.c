@@ -1,0 +1,229 @@
+#include "learn/tape.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/ops.h"
+#include "learn/kernel.h"
+#include "learn/op.h"
+
+dyn_tape *dyn_tape_new(void) { return dyn_alloc(1, sizeof(dyn_tape)); }
+
+static void clear(dyn_node *p) {
+  dyn_tensor_free(&p->x);
+  dyn_tensor_free(&p->g);
+  dyn_tensor_free(&p->aux);
+  if (p->many) dyn_free(p->many, (size_t)p->nin, sizeof *p->many);
+  dyn_free(p->idx, (size_t)p->a.nidx, sizeof *p->idx);
+  *p = (dyn_node){0};
+}
+
+void dyn_tape_free(dyn_tape *t) {
+  if (!t) return;
+  for (int i = t->n - 1; i >= 0; i--) clear(&t->v[i]);
+  dyn_free(t->v, (size_t)t->cap, sizeof(dyn_node));
+  dyn_free(t, 1, sizeof *t);
+}
+
+/* ---- recording ---------------------------------------------------------- */
+
+/* Room for one more node, zeroed but not yet counted in t->n. */
+static dyn_status slot(dyn_tape *t, dyn_node **out, dyn_err *e) {
+  if (t->n == t->cap) {
+    int cap = t->cap ? t->cap * 2 : 32;
+    dyn_node *v = dyn_alloc((size_t)cap, sizeof(dyn_node));
+    if (!v)
+      return dyn_fail(e, DYN_ENOMEM, "no memory for %d tape entries", cap);
+    if (t->n) memcpy(v, t->v, (size_t)t->n * sizeof(dyn_node));
+    dyn_free(t->v, (size_t)t->cap, sizeof(dyn_node));
+    t->v = v;
+    t->cap = cap;
+  }
+  *out = &t->v[t->n];
+  **out = (dyn_node){0};
+  return DYN_OK;
+}
+
+static int commit(dyn_tape *t, dyn_node *p) {
+  p->version = dyn_tensor_version(&p->x);
+  return t->n++;
+}
+
+dyn_status dyn_tape_leaf(dyn_tape *t, const dyn_tensor *x, bool need,
+                         const dyn_tensor *sink, int *id, dyn_err *e) {
+  dyn_node *p;
+  if (sink && (!dyn_tensor_same_shape(sink, x) || sink->type != x->type ||
+               !dyn_tensor_dense(sink)))
+    return dyn_fail(e, DYN_ESHAPE, "leaf: the gradient does not fit the value");
+  dyn_status st = slot(t, &p, e);
+  if (st != DYN_OK) return st;
+  p->need = need;
+  dyn_tensor_share(&p->x, x);
+  if (sink) dyn_tensor_share(&p->aux, sink);
+  *id = commit(t, p);
+  return DYN_OK;
+}
+
+/* Copy inputs and attributes into the node. */
+static dyn_status describe(dyn_tape *t, dyn_node *p, const int *in, int nin,
+                           const dyn_attr *a, dyn_err *e) {
+  if (nin > DYN_FEW) {
+    p->many = dyn_alloc((size_t)nin, sizeof *p->many);
+    if (!p->many)
+      return dyn_fail(e, DYN_ENOMEM, "no memory for %d inputs", nin);
+  }
+  p->nin = nin;
+  for (int k = 0; k < nin; k++) {
+    assert(-1 <= in[k] && in[k] < t->n);
+    (p->many ? p->many : p->few)[k] = in[k];
+    if (in[k] >= 0) p->need |= t->v[in[k]].need;
+  }
+  if (!a) return DYN_OK;
+  p->a = *a;
+  if (!a->idx) return p->a.nidx = 0, DYN_OK;
+  p->idx = dyn_alloc((size_t)a->nidx, sizeof *p->idx);
+  if (!p->idx) {
+    p->a.nidx = 0;
+    return dyn_fail(e, DYN_ENOMEM, "no memory for %td row numbers", a->nidx);
+  }
+  if (a->nidx) memcpy(p->idx, a->idx, (size_t)a->nidx * sizeof *p->idx);
+  p->a.idx = p->idx;
+  return DYN_OK;
+}
+
+dyn_status dyn_tape_apply(dyn_tape *t, dyn_opcode op, const int *in, int nin,
+                          const dyn_attr *a, int *id, dyn_err *e) {
+  dyn_node *p;
+  if (nin < dyn_ops[op].arity || nin > dyn_ops[op].most)
+    return dyn_fail(e, DYN_EVALUE, "%s: %d operands", dyn_ops[op].name, nin);
+  dyn_status st = slot(t, &p, e);
+  if (st != DYN_OK) return st;
+  p->op = op;
+  st = describe(t, p, in, nin, a, e);
+  if (st == DYN_OK) st = dyn_ops[op].fwd(t, p, e);
+  if (st == DYN_OK)
+    *id = commit(t, p); /* only when the value exists */
+  else
+    clear(p);
+  return st;
+}
+
+/* ---- gradients ---------------------------------------------------------- */
+
+dyn_status dyn_flow_into(dyn_tape *t, dyn_node *y, int k, dyn_tensor **g,
+                         bool *fresh, dyn_err *e) {
+  dyn_node *p = &t->v[dyn_input(y, k)];
+  dyn_status st = DYN_OK;
+  *fresh = !p->g.st;
+  if (*fresh && p->op == DYN_OP_LEAF && p->aux.st)
+    dyn_tensor_share(&p->g, &p->aux);
+  else if (*fresh)
+    st = dyn_tensor_new(&p->g, p->x.type, p->x.ndim, p->x.size, e);
+  *g = &p->g;
+  if (st == DYN_OK) dyn_tensor_touch(&p->g);
+  return st;
+}
+
+dyn_status dyn_flow_move(dyn_tape *t, dyn_node *y, int k, dyn_tensor *d,
+                         dyn_err *e) {
+  dyn_tensor s = {0}, *g;
+  bool fresh;
+  dyn_status st = DYN_OK;
+  if (!dyn_wants(t, y, k)) goto done;
+  dyn_node *p = &t->v[dyn_input(y, k)];
+  if (!dyn_tensor_same_shape(d, &p->x)) {
+    DYN_TRY(dyn_sum_to(&s, d, &p->x, e));
+    dyn_tensor_free(d);
+    *d = s;
+  }
+  if (!p->g.st && !(p->op == DYN_OP_LEAF && p->aux.st) && dyn_tensor_dense(d)) {
+    p->g = *d; /* move */
+    *d = (dyn_tensor){0};
+    return DYN_OK;
+  }
+  DYN_TRY(dyn_flow_into(t, y, k, &g, &fresh, e));
+  if (fresh)
+    DYN_TRY(dyn_copy_(g, d, e));
+  else
+    dyn_accum(g, d);
+done:
+  dyn_tensor_free(d);
+  return st;
+}
+
+dyn_status dyn_flow(dyn_tape *t, dyn_node *y, int k, const dyn_tensor *d,
+                    dyn_err *e) {
+  dyn_tensor s = {0}, *g;
+  bool fresh;
+  if (!dyn_wants(t, y, k)) return DYN_OK;
+  if (!dyn_tensor_same_shape(d, &t->v[dyn_input(y, k)].x)) {
+    dyn_status st = dyn_sum_to(&s, d, &t->v[dyn_input(y, k)].x, e);
+    return st != DYN_OK ? st : dyn_flow_move(t, y, k, &s, e);
+  }
+  dyn_status st = dyn_flow_into(t, y, k, &g, &fresh, e);
+  if (st != DYN_OK) return st;
+  if (fresh) return dyn_copy_(g, d, e);
+  dyn_accum(g, d);
+  return DYN_OK;
+}
+
+static dyn_status changed(const dyn_node *p, int i, dyn_err *e) {
+  char s[DYN_SHAPELEN];
+  return dyn_fail(e, DYN_EVALUE,
+                  "backward: %s (entry %d, %s) was changed in place after it "
+                  "was put on the tape",
+                  dyn_ops[p->op].name, i + 1, dyn_tensor_shape(&p->x, s));
+}
+
+/* Every value the way to 'id' depends on is as it was. */
+static dyn_status unchanged(const dyn_tape *t, int id, dyn_err *e) {
+  for (int i = 0; i <= id; i++)
+    if (dyn_tensor_version(&t->v[i].x) != t->v[i].version)
+      return changed(&t->v[i], i, e);
+  return DYN_OK;
+}
+
+dyn_status dyn_tape_backward(dyn_tape *t, int id, dyn_err *e) {
+  const dyn_tensor *x = &t->v[id].x;
+  if (x->ndim != 0) {
+    char shape[DYN_SHAPELEN];
+    return dyn_fail(e, DYN_ESHAPE, "backward: %s is not a scalar",
+                    dyn_tensor_shape(x, shape));
+  }
+  dyn_status st = unchanged(t, id, e);
+  if (st != DYN_OK) return st;
+  for (int i = 0; i < t->n; i++) dyn_tensor_free(&t->v[i].g);
+  if (!t->v[id].need) return DYN_OK; /* a constant: no gradient anywhere */
+  DYN_TRY(dyn_tensor_new(&t->v[id].g, x->type, 0, NULL, e));
+  dyn_tensor_set(&t->v[id].g, 0, 1);
+  if (t->v[id].op == DYN_OP_LEAF && t->v[id].aux.st)
+    DYN_TRY(dyn_copy_(&t->v[id].aux, &t->v[id].g, e));
+  for (int i = id; i >= 0; i--) {
+    dyn_node *y = &t->v[i];
+    if (!y->need || !y->g.st || y->op == DYN_OP_LEAF) continue;
+    DYN_TRY(dyn_ops[y->op].bwd(t, y, e));
+    dyn_tensor_free(&y->g);
+  }
+done:
+  if (st != DYN_OK)
+    for (int i = 0; i < t->n; i++) dyn_tensor_free(&t->v[i].g);
+  return st;
+}
+
+/* ---- questions ---------------------------------------------------------- */
+
+const dyn_tensor *dyn_tape_value(const dyn_tape *t, int id) {
+  return &t->v[id].x;
+}
+const dyn_tensor *dyn_tape_grad(const dyn_tape *t, int id) {
+  return &t->v[id].g;
+}
+bool dyn_tape_need(const dyn_tape *t, int id) { return t->v[id].need; }
+dyn_opcode dyn_tape_op(const dyn_tape *t, int id) { return t->v[id].op; }
+int dyn_tape_len(const dyn_tape *t) { return t->n; }
+
+int dyn_tape_nonfinite(const dyn_tape *t) {
+  for (int i = 0; i < t->n; i++)
+    if (!dyn_all_finite(&t->v[i].x)) return i;
+  return -1;
+}
