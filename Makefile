@@ -16,7 +16,7 @@ PKGS := lua5.4 openblas lapacke hdf5-serial zlib libdeflate libzstd
 PC   := PKG_CONFIG_PATH=/usr/lib/x86_64-linux-gnu/openblas-openmp/pkgconfig pkg-config
 WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla -Wdouble-promotion \
-        -Werror=implicit-function-declaration
+        -Werror=implicit-function-declaration -Wno-pass-failed
 override CFLAGS += -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fopenmp \
         -ffp-contract=off -Isrc -I$(BUILD)/gen -MMD -MP $(WARN) \
         -DDYN_VERSION='"$(VERSION)"'
