@@ -90,6 +90,7 @@ void dyn_open_tensor(lua_State *L);
 void dyn_open_math(lua_State *L);
 void dyn_open_sparse(lua_State *L);
 void dyn_open_tape(lua_State *L);
+void dyn_open_optim(lua_State *L);
 void dyn_open_operator(lua_State *L);
 void dyn_open_graph(lua_State *L);
 void dyn_open_embed(lua_State *L);

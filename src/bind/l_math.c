@@ -1,5 +1,5 @@
 /* l_math.c -- dynamo.Tensor: arithmetic, reductions, linear algebra. */
-#include "bind/bind.h"
+#include "bind/tape.h"
 #include "core/linalg.h"
 #include "core/ops.h"
 
@@ -13,9 +13,23 @@ static int unary(lua_State *L) {
   return dyn_result(L, dyn_map1(r, op, a, &e), &e, 1);
 }
 
+/* tensor + variable: the tensor is a constant on the variable's tape. */
+static int with_variable(lua_State *L, dyn_binary op) {
+  static const dyn_opcode ops[] = {[DYN_ADD] = DYN_OP_ADD,
+                                   [DYN_SUB] = DYN_OP_SUB,
+                                   [DYN_MUL] = DYN_OP_MUL,
+                                   [DYN_DIV] = DYN_OP_DIV};
+  if (op > DYN_DIV)
+    return luaL_error(L, "%s: a variable cannot stand here",
+                      dyn_binary_name(op));
+  return dyn_vararith(L, ops[op]);
+}
+
 static int binary(lua_State *L) {
   dyn_err e;
   dyn_binary op = (dyn_binary)lua_tointeger(L, lua_upvalueindex(1));
+  if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
+    return with_variable(L, op);
   int whose = lua_type(L, 1) == LUA_TNUMBER ? 2 : 1; /* a number adapts */
   dyn_type type = dyn_checktensor(L, whose)->type;
   const dyn_tensor *a = dyn_argtensor(L, 1, type);
@@ -70,6 +84,8 @@ static int reduce(lua_State *L) { /* t:sum([dim]) */
 
 static int tensor_matmul(lua_State *L) {
   dyn_err e;
+  if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
+    return dyn_vararith(L, DYN_OP_MATMUL);
   const dyn_tensor *a = dyn_checktensor(L, 1), *b = dyn_checktensor(L, 2);
   dyn_tensor *r = dyn_pushtensor(L);
   return dyn_result(L, dyn_matmul(r, a, b, &e), &e, 1);

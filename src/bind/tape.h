@@ -1,0 +1,29 @@
+/* tape.h -- what l_tape.c and l_optim.c share. Private to bind/. */
+#ifndef DYN_BIND_TAPE_H
+#define DYN_BIND_TAPE_H
+
+#include "bind/bind.h"
+#include "learn/tape.h"
+
+/* A tape and who holds it: its Tape, its variables, bound parameters. */
+typedef struct dyn_taperef {
+  dyn_tape *t; /* NULL: closed */
+  int refs;
+} dyn_taperef;
+
+typedef struct dyn_var {
+  dyn_taperef *s;
+  int id;
+} dyn_var;
+
+/* Drop a reference; '*s' becomes NULL. */
+void dyn_taperef_drop(dyn_taperef **s);
+/* The open tape at 'arg'. */
+dyn_taperef *dyn_checktape(lua_State *L, int arg);
+/* Push an empty variable, and make it variable 'id' of a tape. */
+dyn_var *dyn_pushvar(lua_State *L);
+void dyn_adoptvar(dyn_var *v, dyn_taperef *s, int id);
+/* Arithmetic of two operands, one of them a variable; pushes the result. */
+int dyn_vararith(lua_State *L, dyn_opcode op);
+
+#endif

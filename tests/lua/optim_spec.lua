@@ -1,0 +1,121 @@
+local core = require "dynamo.core"
+
+local function quadratic(opts, make, steps)
+  local p = core.params({ { "x", 3 }, { "y", 2, 2 } }, "double")
+  p:flat():fill_(1)
+  local opt, loss = core[make](p, opts), nil
+  for _ = 1, steps do
+    local tape = core.tape()
+    local v = p:bind(tape)
+    loss = ((v.x - 3):square():sum() + v.y:square():sum()):backward():item()
+    p:collect()
+    opt:step()
+    tape:close()
+  end
+  return p, loss, opt
+end
+
+test("parameters are views of one buffer", function()
+  local p = core.params { { "w", 2, 3 }, { "b", 3 }, { "s" } }
+  assert(p:count() == 10 and p:count "w" == 6 and p:flat():count() == 10 and p:type() == "float")
+  assert(table.concat(p:names(), " ") == "w b s")
+  p:view "b":fill_(2)
+  assert(p:flat():get(7) == 2 and p:flat():sum():item() == 6)
+  assert(p:grad "w":size(2) == 3 and p:grad():count() == 10)
+  assert(tostring(p) == "Params(3 tensors, 10 numbers, float)")
+  raises("there is no parameter 'c'", p.view, p, "c")
+  raises("there are two of 'w'", core.params, { { "w", 1 }, { "w", 2 } })
+  raises("size 1 of 'w' is not a whole number", core.params, { { "w", 1.5 } })
+  raises("{ name, size, ... } expected", core.params, { { 1, 2 } })
+  p:close()
+  raises("parameters were closed", p.flat, p)
+end)
+
+test("gradients arrive in the flat buffer, zeros where nothing flowed", function()
+  local p = core.params({ { "a", 2 }, { "b", 2 }, { "c", 2 } }, "double")
+  p:flat():fill_(2)
+  p:grad():fill_(9)
+  local tape = core.tape()
+  local v = p:bind(tape, { "b" })
+  assert(v.a:need() and not v.b:need())
+  local y = (v.a * v.b):sum() + (v.a * v.b):sum()
+  y:backward()
+  near(p:collect(), math.sqrt(2 * 16))
+  local g = p:grad():totable()
+  assert(g[1] == 4 and g[3] == 0 and g[5] == 0)
+  tape:close()
+  raises("not bound to an open tape", p.collect, p)
+end)
+
+test("AdamW takes the steps of the paper", function()
+  local p = core.params({ { "x", 1 } }, "double")
+  p:flat():fill_(1)
+  local opt = core.adamw(p, { lr = 0.1, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, decay = 0.1 })
+  local x, m, v = 1, 0, 0
+  for t = 1, 5 do
+    local g = 2 * x
+    p:grad():fill_(g)
+    opt:step()
+    m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+    x = x - 0.1 * (m / (1 - 0.9 ^ t) / (math.sqrt(v / (1 - 0.99 ^ t)) + 1e-8) + 0.1 * x)
+    near(p:flat():get(1), x, 1e-13)
+  end
+  assert(opt:steps() == 5)
+end)
+
+test("both optimisers find the minimum", function()
+  local p, loss = quadratic({ lr = 0.1, decay = 0 }, "adamw", 300)
+  assert(loss < 1e-6, loss) near(p:view "x":get(1), 3, 1e-3)
+  local _, loss2 = quadratic({ lr = 0.05, momentum = 0.8 }, "sgd", 200)
+  assert(loss2 < 1e-9, loss2)
+end)
+
+test("groups, frozen parameters, clipping", function()
+  local p = core.params({ { "a", 1 }, { "b", 1 }, { "c", 1 } }, "double")
+  p:flat():fill_(1)
+  local opt = core.sgd(p, { lr = 1, momentum = 0, decay = 0.5, clip = 1,
+    groups = { a = { lr = 0.5, decay = false }, b = { decay = false } } })
+  p:freeze { "c" }
+  p:grad():fill_(0)
+  p:grad "a":fill_(3)
+  p:grad "b":fill_(4)
+  near(opt:step(0.1), 5)
+  near(p:view "a":item(), 1 - 0.5 * 0.1 * 3 / 5)
+  near(p:view "b":item(), 1 - 0.1 * 4 / 5)
+  assert(p:view "c":item() == 1)
+  raises("there is no parameter 'd'", core.sgd, p, { groups = { d = {} } })
+  raises("unknown option 'lrr' (options: lr momentum decay clip groups)", core.sgd, p, { lrr = 1 })
+  raises("learning rate -1 is not 0 or more", core.adamw, p, { lr = -1 })
+  p:grad():fill_(0 / 0)
+  raises("the gradient is not finite", opt.step, opt)
+end)
+
+test("a stopped run goes on as if it had not", function()
+  local whole = quadratic({ lr = 0.1 }, "adamw", 20)
+  local p, _, opt = quadratic({ lr = 0.1 }, "adamw", 10)
+  local state, values = opt:state(), p:flat():clone()
+  local q = core.params({ { "x", 3 }, { "y", 2, 2 } }, "double")
+  q:flat():copy_(values)
+  local again = core.adamw(q, { lr = 0.1 }):load(state)
+  for _ = 1, 10 do
+    local tape = core.tape()
+    local v = q:bind(tape)
+    local y = (v.x - 3):square():sum() + v.y:square():sum()
+    y:backward()
+    q:collect()
+    again:step()
+    tape:close()
+  end
+  assert((q:flat() - whole:flat()):norm():item() == 0 and again:steps() == 20)
+  raises("state: there is no tensor 'm'", again.load, again, { step = 1 })
+  raises("'m' has 2", again.load, again, { step = 1, m = core.zeros(2) })
+end)
+
+test("schedules", function()
+  near(core.schedule("cosine", 1, { warmup = 4, total = 20 }), 0.25)
+  near(core.schedule("cosine", 5, { warmup = 4, total = 20 }), 1)
+  near(core.schedule("cosine", 13, { warmup = 4, total = 20 }), 0.5)
+  near(core.schedule("cosine", 99, { warmup = 4, total = 20, floor = 0.1 }), 0.1)
+  assert(core.schedule("constant", 7) == 1 and core.schedule("constant", 1, { warmup = 2 }) == 0.5)
+  raises("cosine needs the total number of steps", core.schedule, "cosine", 1)
+end)
