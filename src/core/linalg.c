@@ -433,20 +433,27 @@ done:
   return st;
 }
 
-dyn_status dyn_eigvals(dyn_tensor *re, dyn_tensor *im, const dyn_tensor *a,
-                       dyn_err *e) {
-  dyn_tensor f = {0}, wr = {0}, wi = {0};
+/* Eigenvalues of a copy of 'a', and if r and l are not NULL their vectors. */
+static dyn_status eig(dyn_tensor *re, dyn_tensor *im, dyn_tensor *r,
+                      dyn_tensor *l, const dyn_tensor *a, dyn_err *e) {
+  dyn_tensor f = {0}, wr = {0}, wi = {0}, vr = {0}, vl = {0};
   dyn_status st = need_matrix("eigvals", a, true, e);
   if (st != DYN_OK) return st;
   int n = (int)a->size[0];
   DYN_TRY(dyn_convert(&f, a, DYN_F64, e));
   DYN_TRY(dyn_tensor_new(&wr, DYN_F64, 1, (ptrdiff_t[]){n}, e));
   DYN_TRY(dyn_tensor_new(&wi, DYN_F64, 1, (ptrdiff_t[]){n}, e));
+  if (r) {
+    DYN_TRY(dyn_tensor_new(&vr, DYN_F64, 2, (ptrdiff_t[]){n, n}, e));
+    DYN_TRY(dyn_tensor_new(&vl, DYN_F64, 2, (ptrdiff_t[]){n, n}, e));
+  }
   if (n) {
+    char job = r ? 'V' : 'N';
     int threads = alone();
-    int info = together(threads, LAPACKE_dgeev(LAPACK_ROW_MAJOR, 'N', 'N', n,
-                                               dyn_f64(&f), n, dyn_f64(&wr),
-                                               dyn_f64(&wi), NULL, n, NULL, n));
+    int info =
+        together(threads, LAPACKE_dgeev(LAPACK_ROW_MAJOR, job, job, n,
+                                        dyn_f64(&f), n, dyn_f64(&wr),
+                                        dyn_f64(&wi), vl.data, n, vr.data, n));
     if (info) {
       st = info > 0 ? dyn_fail(e, DYN_ENOCONV, "eigvals: did not converge (%d)",
                                info)
@@ -456,11 +463,28 @@ dyn_status dyn_eigvals(dyn_tensor *re, dyn_tensor *im, const dyn_tensor *a,
   }
   DYN_TRY(narrow(&wr, a->type, e));
   DYN_TRY(narrow(&wi, a->type, e));
+  if (r) {
+    DYN_TRY(narrow(&vr, a->type, e));
+    DYN_TRY(narrow(&vl, a->type, e));
+    *r = vr, *l = vl;
+    vr = vl = (dyn_tensor){0};
+  }
   *re = wr, *im = wi;
   wr = wi = (dyn_tensor){0};
 done:
   dyn_tensor_free(&f), dyn_tensor_free(&wr), dyn_tensor_free(&wi);
+  dyn_tensor_free(&vr), dyn_tensor_free(&vl);
   return st;
+}
+
+dyn_status dyn_eigvals(dyn_tensor *re, dyn_tensor *im, const dyn_tensor *a,
+                       dyn_err *e) {
+  return eig(re, im, NULL, NULL, a, e);
+}
+
+dyn_status dyn_eig(dyn_tensor *re, dyn_tensor *im, dyn_tensor *r, dyn_tensor *l,
+                   const dyn_tensor *a, dyn_err *e) {
+  return eig(re, im, r, l, a, e);
 }
 
 dyn_status dyn_solve(dyn_tensor *x, const dyn_tensor *a, const dyn_tensor *b,

@@ -44,6 +44,12 @@ DYN_STATUS dyn_eigh(dyn_tensor *w, dyn_tensor *v, const dyn_tensor *a,
 /* Eigenvalues of a general matrix, real and imaginary parts (n). */
 DYN_STATUS dyn_eigvals(dyn_tensor *re, dyn_tensor *im, const dyn_tensor *a,
                        dyn_err *e);
+/*
+** The same with right (columns of r) and left (of l) eigenvectors, unit norm; a
+** complex pair takes two columns, real and imaginary part, in both.
+*/
+DYN_STATUS dyn_eig(dyn_tensor *re, dyn_tensor *im, dyn_tensor *r, dyn_tensor *l,
+                   const dyn_tensor *a, dyn_err *e);
 /* x with a x = b, a (n,n), b (n) or (n,m). DYN_EVALUE: singular. */
 DYN_STATUS dyn_solve(dyn_tensor *x, const dyn_tensor *a, const dyn_tensor *b,
                      dyn_err *e);
