@@ -140,7 +140,7 @@ static dyn_status average(dyn_tensor *m, const dyn_tensor *n,
 static dyn_status root(dyn_tensor *r, const dyn_tensor *x, dyn_err *err) {
   dyn_tensor y = {0}, z = {0}, old = {0}, eye = {0};
   dyn_status st = DYN_OK;
-  double change = 1, last = INFINITY;
+  double change = 1, last = HUGE_VAL;
   DYN_TRY(copy(&y, x, err));
   DYN_TRY(dyn_identity(&z, x->size[0], 1, err));
   DYN_TRY(dyn_identity(&eye, x->size[0], 1, err));
