@@ -248,6 +248,7 @@ int luaopen_dynamo_core(lua_State *L) {
   dyn_open_tape(L);
   dyn_open_optim(L);
   dyn_open_operator(L);
+  dyn_open_response(L);
   dyn_open_graph(L);
   dyn_open_embed(L);
   dyn_open_h5ad(L);

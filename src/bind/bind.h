@@ -5,6 +5,7 @@
 #include "bind/compat.h"
 #include "core/sparse.h"
 #include "core/tensor.h"
+#include "learn/params.h"
 
 #define DYN_TENSOR    "dynamo.Tensor"
 #define DYN_SPARSE    "dynamo.Sparse"
@@ -36,6 +37,9 @@ dyn_tensor *dyn_checktensor(lua_State *L, int arg);
 const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type);
 /* Push an empty tensor; what is put in it from now on belongs to the GC. */
 dyn_tensor *dyn_pushtensor(lua_State *L);
+
+/* The parameters at 'arg'; closed ones are an error. */
+dyn_params *dyn_checkparams(lua_State *L, int arg);
 
 /* The sparse matrix at 'arg', and a new empty one on the stack. */
 dyn_csr *dyn_checksparse(lua_State *L, int arg);
@@ -92,6 +96,7 @@ void dyn_open_sparse(lua_State *L);
 void dyn_open_tape(lua_State *L);
 void dyn_open_optim(lua_State *L);
 void dyn_open_operator(lua_State *L);
+void dyn_open_response(lua_State *L);
 void dyn_open_graph(lua_State *L);
 void dyn_open_embed(lua_State *L);
 void dyn_open_h5ad(lua_State *L);

@@ -36,6 +36,10 @@ static box *check_params(lua_State *L, int arg) {
   return *slot;
 }
 
+dyn_params *dyn_checkparams(lua_State *L, int arg) {
+  return &check_params(L, arg)->p;
+}
+
 /* { name, size, ... } at the top of the stack */
 static void add_param(lua_State *L, dyn_params *p) {
   dyn_err e;
