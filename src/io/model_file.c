@@ -124,7 +124,7 @@ static DYN_STATUS check_block(const char *path, dyn_model *m, dyn_err *e) {
         "reads up to %d",
         path, format, *m->writer ? m->writer : "?", DYN_VERSION,
         DYN_MODEL_FORMAT);
-  if (!good)
+  if (!good || format < 1 || reader < 1)
     return dyn_fail(e, DYN_EFORMAT, "%.200s: first block is damaged", path);
   DYN_TRY(dyn_sha256_file(sha, path, BLOCK, &bytes, e));
   if (bytes != m->bytes)
