@@ -23,14 +23,15 @@ typedef struct dyn_edges_opts { /* {0}: detect everything */
 } dyn_edges_opts;
 
 typedef struct dyn_edges { /* {0} is empty */
-  dyn_names names;         /* nodes, in the order they came */
-  int64_t n;               /* edges, in the order of first appearance */
-  int32_t *from, *to;      /* n ids each */
+  dyn_names names;    /* nodes, in the order they came; also those of self-loops
+                      that were dropped */
+  int64_t n;          /* edges, in the order of first appearance */
+  int32_t *from, *to; /* n ids each */
   float *weight; /* n: |weight|, negative where the sign is -1; 1 without one */
   int8_t *sign;  /* n: 1, -1, or 0: unknown, contradictory, not signed */
   int64_t cap;   /* room in the four arrays */
   bool is_signed, directed;
-  int32_t sources, targets; /* distinct nodes on either side */
+  int32_t sources, targets; /* distinct nodes on either side of the lines */
   /* Lines with an edge; of these merged, self-loops (dropped unless asked
      for), below min_score. Pairs seen with both signs; edges of a signed
      network whose sign is not known. */
