@@ -87,7 +87,7 @@ static dyn_status find_separator(dyn_scan *s, dyn_err *e) {
     shape x;
     dyn_status st = probe(s, seps[i], &x, e);
     if (st == DYN_ENOMEM || st == DYN_ECANCEL) return st;
-    if (x.usual < 2 || (st != DYN_OK && x.lines < 2)) continue;
+    if (x.usual < 2) continue;
     if (st != DYN_OK) x.same = 0; /* only if nothing else will do */
     if (better(&x, &best)) {
       best = x;

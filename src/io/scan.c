@@ -137,8 +137,9 @@ static dyn_status quoted_field(dyn_scan *s, const char **at, dyn_err *e) {
   for (const char *q = from; (q = memchr(q, '\n', (size_t)(p - q))); q++)
     s->reached++;
   *at = skip_blanks(s, p + 1);
-  if (*at < s->end && !s->stop[(unsigned char)**at] && s->sep != ' ')
-    return dyn_scan_fail(s, e, "text behind a closing quote");
+  bool ends = *at == s->end || s->stop[(unsigned char)**at] ||
+              (s->sep == ' ' && *at > p + 1);
+  if (!ends) return dyn_scan_fail(s, e, "text behind a closing quote");
   return doubled ? unquote(s, from, p, e) : add_field(s, from, p, e);
 }
 
@@ -193,7 +194,7 @@ dyn_status dyn_scan_name(const dyn_scan *s, dyn_names *t, const dyn_field *f,
                          dyn_err *e) {
   char buf[DYN_SHOWN];
   dyn_err why = {{0}};
-  bool new;
+  bool new = false;
   if (f->n == 0) return dyn_scan_fail(s, e, "%s is empty", what);
   dyn_status st = dyn_names_add(t, f->s, f->n, id, &new, &why);
   if (added) *added = new;

@@ -14,6 +14,11 @@ enum {
   HEAD = 1 << 20 /* bytes that are looked at */
 };
 
+/* Words in line 1 that are surely names of columns. */
+#define KNOWN                                                             \
+  "source|perturbation|pert|condition|symbol|gene_symbol|gene_name|gene|" \
+  "alias|entrez|ensembl|hgnc_id|id|name|barcode|cell_type"
+
 #define CAN_RUN "can run code when loaded, so it is never opened here"
 
 /* What is not text: why, and what to do with what nobody reads. */
@@ -189,8 +194,7 @@ static dyn_status sniff_table(const char *file, const char *s, size_t n,
   dyn_err why = {{0}};
   first_row x;
   char have[160], text[240];
-  dyn_status st = dyn_rows_open(&r, file, s, n, DYN_HEADER_DETECT,
-                                "source|perturbation|pert", &why);
+  dyn_status st = dyn_rows_open(&r, file, s, n, DYN_HEADER_DETECT, KNOWN, &why);
   if (st == DYN_OK) st = look(&r, &x, &why);
   if (st == DYN_OK && !r.head && x.width > 2) {
     /* names over numbers are a header even if they are numbers themselves */
