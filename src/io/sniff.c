@@ -219,12 +219,25 @@ static dyn_status sniff_table(const char *file, const char *s, size_t n,
   return DYN_OK;
 }
 
+/* "N D", then a name and D numbers: text, or binary if there are NULs. */
+static bool is_word2vec(const char *s, size_t n, double *rows, double *dim) {
+  size_t at;
+  double fields = 0;
+  if (!dyn_word2vec_head(s, n, rows, dim, &at)) return false;
+  if (memchr(s, '\0', n)) return true;
+  for (bool blank = true; at < n && s[at] != '\n'; at++) {
+    bool now = s[at] == ' ' || s[at] == '\t' || s[at] == '\r';
+    fields += blank && !now;
+    blank = now;
+  }
+  return fields == *dim + 1;
+}
+
 static dyn_status sniff_text(const char *file, const char *s, size_t n,
                              bool cut, dyn_sniffed *out, dyn_err *e) {
   double rows, dim;
-  size_t start;
   char text[128];
-  if (dyn_word2vec_head(s, n, &rows, &dim, &start) && start < n) {
+  if (is_word2vec(s, n, &rows, &dim)) {
     snprintf(text, sizeof text,
              "line 1 is '%.0f %.0f': word2vec, %.0f vectors of %.0f", rows, dim,
              rows, dim);

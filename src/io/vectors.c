@@ -330,24 +330,51 @@ static dyn_status numbered_header(dyn_rows *r, bool *is, dyn_err *e) {
   return st;
 }
 
+static dyn_status open_table(dyn_rows *r, const char *file, const char *text,
+                             size_t n, dyn_layout layout, dyn_err *e) {
+  bool is;
+  dyn_header header =
+      layout == DYN_LAYOUT_COLUMNS ? DYN_HEADER_YES : DYN_HEADER_DETECT;
+  dyn_status st;
+  DYN_TRY(dyn_rows_open(r, file, text, n, header, NULL, e));
+  if (r->head) return DYN_OK;
+  DYN_TRY(numbered_header(r, &is, e));
+  if (!is) return DYN_OK;
+  dyn_rows_free(r);
+  DYN_TRY(dyn_rows_open(r, file, text, n, DYN_HEADER_YES, NULL, e));
+done:
+  return st;
+}
+
+/* How many numbers there are per line: by the header, else by the first one. */
+static dyn_status measure(dyn_rows *r, const plan *p, int64_t *dim,
+                          dyn_err *e) {
+  dyn_scan *s = &r->scan;
+  const char *at = s->at;
+  int64_t line = s->reached;
+  bool more;
+  dyn_status st = DYN_OK;
+  *dim = r->width - 1;
+  if (p->blanks || !r->head) {
+    st = dyn_scan_next(s, &more, e);
+    *dim = s->n - 1;
+    dyn_scan_back(s, at, line);
+  }
+  if (st == DYN_OK && *dim < 1)
+    st = dyn_fail(e, DYN_EFORMAT, "%.300s: no numbers beside the names",
+                  s->file);
+  if (st == DYN_OK && *dim > MAXDIM) st = too_wide(s->file, (double)*dim, e);
+  return st;
+}
+
 static dyn_status read_table(dyn_vectors *v, const char *file, const char *text,
                              size_t n, dyn_layout layout, const dyn_poll *poll,
                              dyn_err *e) {
   dyn_rows r = {0};
   plan p;
-  bool is;
   int64_t lines;
   dyn_status st;
-  dyn_header header =
-      layout == DYN_LAYOUT_COLUMNS ? DYN_HEADER_YES : DYN_HEADER_DETECT;
-  DYN_TRY(dyn_rows_open(&r, file, text, n, header, NULL, e));
-  if (!r.head) {
-    DYN_TRY(numbered_header(&r, &is, e));
-    if (is) {
-      dyn_rows_free(&r);
-      DYN_TRY(dyn_rows_open(&r, file, text, n, DYN_HEADER_YES, NULL, e));
-    }
-  }
+  DYN_TRY(open_table(&r, file, text, n, layout, e));
   r.scan.poll = poll;
   DYN_TRY(decide(&r, layout, &p, e));
   snprintf(v->note, sizeof v->note, "%s, a gene per %s%s",
@@ -355,22 +382,11 @@ static dyn_status read_table(dyn_vectors *v, const char *file, const char *text,
            p.columns ? "column (transposed)" : "row",
            p.header ? "" : ", no header");
   if (p.columns) {
-    DYN_TRY(read_columns(v, &r, e));
+    st = read_columns(v, &r, e);
     goto done;
   }
   if (p.blanks) dyn_scan_sep(&r.scan, ' ');
-  v->dim = r.head ? r.width - 1 : 0;
-  if (p.blanks || !r.head) {
-    const char *at = r.scan.at;
-    int64_t line = r.scan.reached;
-    DYN_TRY(dyn_scan_next(&r.scan, &is, e));
-    v->dim = r.scan.n - 1;
-    dyn_scan_back(&r.scan, at, line);
-  }
-  if (v->dim < 1)
-    DYN_TRY(
-        dyn_fail(e, DYN_EFORMAT, "%.300s: no numbers beside the names", file));
-  if (v->dim > MAXDIM) DYN_TRY(too_wide(file, (double)v->dim, e));
+  DYN_TRY(measure(&r, &p, &v->dim, e));
   DYN_TRY(read_rows(v, &r.scan, &lines, e));
   if (!lines) DYN_TRY(dyn_fail(e, DYN_EFORMAT, "%.300s: no rows", file));
 done:
@@ -386,7 +402,7 @@ dyn_status dyn_vectors_parse(dyn_vectors *v, const char *file, const char *text,
   dyn_status st;
   *v = (dyn_vectors){0};
   if (layout != DYN_LAYOUT_COLUMNS &&
-      dyn_word2vec_head(text, n, &rows, &dim, &start) && start < n)
+      dyn_word2vec_head(text, n, &rows, &dim, &start))
     st = looks_binary(text + start, n - start, dim)
              ? read_binary(v, file, text + start, n - start, rows, dim, e)
              : read_word2vec(v, file, text, n, poll, rows, dim, e);

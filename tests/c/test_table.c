@@ -416,7 +416,9 @@ static void kinds(void) {
   KIND("{\"train\": []}", "json");
   KIND("source,target,weight\nA,B,1\n", "edges");
   KIND("A\tB\tActivation\t1\nA\tC\tUnknown\t2;3\n", "edges");
-  KIND("1 2\n2 3\n", "vectors"); /* two counts and vectors of 3 */
+  KIND("1 2\n2 3\n", "edges");
+  KIND("1 2\n2 3 4\n", "vectors");
+  KIND("2 1\nA \0\0\0\0B \0\0\0\0", "vectors");
   KIND("a b\nb c\n", "edges");
   KIND("SET\thttp://x\tA\tB\nOTHER\tna\tA\n", "gmt");
   KIND("pert,gene,label\nA,B,1\n", "long");

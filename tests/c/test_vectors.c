@@ -40,6 +40,7 @@ static void word2vec(void) {
   OK(read("2 1\nA 1\nB 2\n") == DYN_OK && V.dim == 1 && is(1, "B", 2, 2));
   OK(says(read("3 2\nA 1 2\nB 3 4\n"), DYN_EFORMAT,
           "e.emb: line 1 promises 3 vectors, found 2"));
+  OK(says(read("3 2\n"), DYN_EFORMAT, "promises 3 vectors, found 0"));
   OK(says(read("2 3\nA 1 2 3\nKLF1 3 4\n"), DYN_EFORMAT,
           "e.emb: line 3 ('KLF1'): 2 numbers, expected 3"));
   OK(says(read("1000000000000 3\nA 1 2 3\n"), DYN_EFORMAT,
@@ -76,6 +77,9 @@ static void word2vec_binary(void) {
           "e.emb: ends inside vector 18 ('G17')"));
   OK(says(parse(buf, n - 60, DYN_LAYOUT_DETECT), DYN_EFORMAT,
           "e.emb: line 1 promises 20 vectors, found 17"));
+  memcpy(buf + 5, "\0", 1); /* found by fuzzing: a name with a NUL */
+  OK(says(parse(buf, n, DYN_LAYOUT_DETECT), DYN_EFORMAT, "NUL byte"));
+  binary(buf, 20, false);
   float bad = (float)NAN;
   memcpy(buf + n - 4, &bad, 4);
   OK(says(parse(buf, n, DYN_LAYOUT_DETECT), DYN_EFORMAT,
