@@ -76,13 +76,13 @@ end
 --- its file behind it. Raises EIO (no such file) and EFORMAT (fewer than three fields, a set twice in one file).
 ---@param paths string|string[]  a file, or a list of files
 ---@param opts? table  min_size, max_size: leave out smaller and larger sets
----@return table # { sets = { { name=, genes={...} }, ... }, files = {...}, notes = {...} } with methods genes(), find(name)
+---@return table # { sets = { { name=, genes={...} }, ... }, files, notes }, methods genes() and find(name)
 function M.read(paths, opts)
   local o = options.check("annotation.read", opts, M.schema.read)
   if type(paths) == "string" then paths = { paths } end
   if type(paths) ~= "table" or #paths == 0 then
-    err.raise { code = "EOPTION", message = "annotation.read: a path or a list of paths expected (got "
-      .. options.quote(paths) .. ")" }
+    local what = "annotation.read: a path or a list of paths expected (got %s)"
+    err.raise { code = "EOPTION", message = what:format(options.quote(paths)) }
   end
   local out, seen = setmetatable({ sets = {}, files = {}, notes = {} }, Sets), {}
   for _, path in ipairs(paths) do add(out, seen, path, o) end

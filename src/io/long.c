@@ -96,6 +96,22 @@ static dyn_status no_column(reader *r, int k, dyn_err *e) {
                   role[k], dyn_rows_have(&r->rows, have, sizeof have), hint);
 }
 
+/* The first column with a usual name for role k that has no other role. */
+static int32_t usual_column(const reader *r, int k) {
+  char word[32];
+  for (const char *w = words[k]; *w;) {
+    size_t n = strcspn(w, "|");
+    snprintf(word, sizeof word, "%.*s", (int)n, w);
+    for (int32_t i = 0; i < r->rows.width; i++) {
+      bool taken = false;
+      for (int j = 0; j < NROLES; j++) taken = taken || r->col[j] == i;
+      if (!taken && dyn_is_word(&r->rows.head[i], word)) return i;
+    }
+    w += n + (w[n] == '|');
+  }
+  return -1;
+}
+
 static dyn_status choose_columns(reader *r, dyn_err *e) {
   for (int k = 0; k < NROLES; k++) r->col[k] = -1;
   for (int k = 0; k < NROLES; k++) {
@@ -104,14 +120,12 @@ static dyn_status choose_columns(reader *r, dyn_err *e) {
     if (st != DYN_OK) return st;
   }
   for (int k = 0; k < NROLES; k++) {
-    if (r->col[k] < 0) r->col[k] = dyn_rows_find(&r->rows, words[k]);
-    for (int j = 0; j < NROLES; j++) /* asked for as something else */
-      if (j != k && asked(r->o, j) && r->col[j] == r->col[k]) r->col[k] = -1;
-  }
-  for (int k = 0; k < NROLES; k++) {
-    if (k <= VALUE && r->col[k] < 0) return no_column(r, k, e);
-    if (r->col[k] < 0) continue;
     char shown[DYN_SHOWN];
+    if (r->col[k] < 0) r->col[k] = usual_column(r, k);
+    if (r->col[k] < 0) {
+      if (k <= VALUE) return no_column(r, k, e);
+      continue;
+    }
     const dyn_field *h = &r->rows.head[r->col[k]];
     snprintf(r->t->used[k], sizeof r->t->used[k], "%.60s",
              dyn_shown(shown, h->s, h->n));

@@ -373,6 +373,9 @@ static void long_refusals(void) {
   OK(says(responses("pert,gene,value\nKLF1,HBZ,1\nB,X,1\nKLF1,HBZ,2\n", NULL),
           DYN_EFORMAT,
           "r.csv: lines 2 and 4: KLF1, HBZ twice with different values"));
+  o = (dyn_long_opts){.perturbation = "gene"};
+  OK(responses("gene,symbol,value\nA,X,1\n", &o) == DYN_OK &&
+     !strcmp(R.used[0], "gene") && !strcmp(R.used[1], "symbol"));
   o = (dyn_long_opts){.mean = true};
   OK(responses("pert,gene,value\nA,X,1\nA,X,2\nA,X,6\n", &o) == DYN_OK &&
      R.n == 1 && R.repeats == 2);

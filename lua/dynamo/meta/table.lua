@@ -2,7 +2,7 @@
 -- file is, the option `limit` bounds the unpacked text in bytes (default: 3/4 of the memory), Ctrl-C stops.
 return {
   ["read_edges"] = {
-    sig = "core.read_edges(path, { from=, to=, weight=, sign=, names=, min_score=, directed=, loops=, limit= }) -> table",
+    sig = "core.read_edges(path, { from=, to=, weight=, sign=, names=, min_score=, directed=, loops= }) -> table",
     doc = [[
 A network from a table: CollecTRI, DoRothEA, TRRUST (no header), STRING links, OmniPath, GEARS' GO graph, edge lists
 of two or three columns, SIF. Columns are found by the header unless named (or given as "1", "2"); without a header
@@ -12,18 +12,20 @@ Result: names (n nodes, also those of dropped self-loops), from, to (double tens
 E: |weight|, negative where the sign is -1), sign (float, E: 1, -1, 0 unknown or contradictory), signed, directed,
 sources, targets (distinct), lines, repeats (merged: the largest |weight|), loops, below, conflicts (pairs with both
 signs), unknown_sign, columns (what was used).
-Raises EFORMAT ("g.csv: line 9: weight 'high' is not a number"), EIO. O(bytes): about a million edges in 0.3 s.]],
+Raises EFORMAT ("g.csv: line 9: weight 'high' is not a number"), EIO. O(bytes): about two million edges a second.]],
   },
   ["read_gmt"] = {
     sig = "core.read_gmt(path, { limit= }) -> list, info",
     doc = [[
 Gene sets in GMT format: a list of { name=, genes={...} } in the order of the file, each gene once per set, and
-{ empty=, repeats= }: sets without genes and genes named again. Raises EFORMAT for fewer than three fields, a name twice.]],
+{ empty=, repeats= }: sets without genes and genes named again. Raises EFORMAT for fewer than three fields and for a
+set that is there twice.]],
   },
   ["read_long"] = {
-    sig = 'core.read_long(path, { perturbation=, gene=, value=, weight=, context=, split=, duplicates="error"|"mean", limit= }) -> table',
+    sig = "core.read_long(path, { perturbation=, gene=, value=, weight=, context=, split=, duplicates= }) -> table",
     doc = [[
 Responses, a line per perturbation and gene (PerturbQA and the like); columns are found by name unless given.
+A pair given twice is an error, or with duplicates="mean" averaged.
 Result: perturbations, genes, contexts, splits (distinct names in the order they came), pairs (list of
 { perturbation, context, split name or nil }: distinct pairs), rows (double tensor, N: index into pairs), cols (N: index
 into genes), values (double, N), weights (double, N, or nil), binary (all values 0 or 1), columns (role -> column used),
