@@ -29,3 +29,4 @@ valgrind: all
 	  --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
 	  $(LUA) tests/lua/run.lua"
 .PHONY: test run-tests test-c test-lua test-gc asan valgrind
+include tests/fuzz/fuzz.mk
