@@ -1,0 +1,457 @@
+--- Gene embeddings: node2vec, spectral, annotation, random; from files; joined.
+--
+-- With data a function gives the Embedding; with one table of options it gives a recipe, which is checked at once
+-- and built when it is needed:
+--
+--     local e = dynamo.embed.node2vec(grn, { dim = 64 })
+--     local r = dynamo.embed.node2vec { graph = grn, dim = 64 }
+--     print(r)                          -- node2vec { dim = 64, graph = ... }
+--     local same = r:build { seed = 1 }
+local core = require "dynamo.core"
+local embedding = require "dynamo.embedding"
+local err = require "dynamo.error"
+local label = require "dynamo.label"
+local options = require "dynamo.options"
+
+local M = { schema = {} }
+
+local function raise(message, hint) err.raise { code = "EVALUE", message = message, hint = hint } end
+
+local seed_rule = { type = "integer", min = 0, max = 2 ^ 53, help = "default: the seed of the run, else 1" }
+local progress_rule = { type = "function", help = "called with (done, total)" }
+
+M.schema.node2vec = {
+  graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
+  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
+  walks = { type = "integer", default = 10, min = 1, max = 100000, help = "walks from every node" },
+  length = { type = "integer", default = 80, min = 2, max = 10000, help = "nodes of a walk" },
+  window = { type = "integer", default = 10, min = 1, max = 100, help = "largest distance within a walk" },
+  p = { type = "number", default = 1, min = 1e-3, max = 1e3, help = "return: larger steps back less often" },
+  q = { type = "number", default = 1, min = 1e-3, max = 1e3, help = "in-out: larger stays near" },
+  negatives = { type = "integer", default = 5, min = 1, max = 64, help = "negative samples per window" },
+  epochs = { type = "integer", default = 1, min = 1, max = 10000, help = "passes, each over new walks" },
+  lr = { type = "number", default = 0.025, min = 1e-6, max = 1, help = "learning rate, decays to 0" },
+  direction = { type = "string", default = "both", values = { "both", "out", "in" }, help = "edges to walk" },
+  weighted = { type = "boolean", default = true, help = "walk in proportion to |weight|" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
+M.schema.spectral = {
+  graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
+  dim = { type = "integer", default = 128, min = 1, max = 512, help = "eigenvectors" },
+  laplacian = { type = "string", default = "normalised", values = { "normalised", "random_walk" },
+    help = "I - D^-1/2 A D^-1/2, or I - D^-1 A" },
+  weighted = { type = "boolean", default = true, help = "use |weight|" },
+  signed = { type = "boolean", default = false, help = "signed Laplacian: repression pulls apart" },
+  components = { type = "string", default = "largest", values = { "largest", "all" },
+    help = "embed the largest connected component, or whatever the eigenvectors reach" },
+  tol = { type = "number", default = 1e-6, min = 1e-12, max = 0.1, help = "residual of an eigenvector" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
+M.schema.annotation = {
+  sets = { type = "table|string", help = "sets, as dynamo.annotation.read gives them, or GMT files to read" },
+  genes = { type = "table", item = "string", help = "rows; sets are counted within them; default: all in the sets" },
+  counted = { type = "table", item = "string", help = "genes that set sizes are counted in; default: the rows" },
+  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "singular vectors" },
+  min_size = { type = "integer", default = 3, min = 1, help = "smallest set used" },
+  max_size = { type = "integer", default = 1000, min = 1, help = "largest set used" },
+  power = { type = "integer", default = 6, min = 0, max = 100, help = "power iterations of the randomised SVD" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
+M.schema.random = {
+  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
+  genes = { type = "table", item = "string", help = "default: the genes of the data" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
+M.schema.read = {
+  transpose = { type = "boolean", help = "genes are columns; default: as the file looks" },
+}
+
+M.schema.concat = {
+  weights = { type = "table", item = "number", min = 0, help = "one per part; default 1" },
+  normalise = { type = "boolean", default = true, help = "scale every part to vectors of length 1 first" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
+M.schema.permuted = {
+  of = { type = "table", required = true, help = "an embedding or a recipe" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
+-- ---- recipes ----------------------------------------------------------------
+
+local Recipe = {}
+Recipe.__index = Recipe
+
+local function text_of(v)
+  if type(v) == "string" then return ("%q"):format(v) end
+  if type(v) == "number" then return ("%.14g"):format(v) end
+  if type(v) == "table" and getmetatable(v) == nil then
+    return #v > 0 and ("{ %d items }"):format(#v) or "{ ... }"
+  end
+  return tostring(v)
+end
+
+function Recipe:__tostring()
+  local parts = {}
+  for i, part in ipairs(self.parts or {}) do parts[i] = tostring(part) end
+  local rules = M.schema[self.name] or {}
+  for _, key in ipairs(label.sorted_keys(self.options)) do
+    local v, rule = self.options[key], rules[key]
+    if not (rule and rule.default == v) then parts[#parts + 1] = key .. " = " .. text_of(v) end
+  end
+  return self.name .. (#parts > 0 and " { " .. table.concat(parts, ", ") .. " }" or " {}")
+end
+
+--- The Embedding of a recipe.
+---@param env? table  { genes = names that will be asked for, seed = integer, progress = function(done, total) }
+---@return Embedding
+function Recipe:build(env)
+  env = env or {}
+  local o = {}
+  for k, v in pairs(self.options) do o[k] = v end
+  if o.seed == nil then o.seed = env.seed end
+  if o.progress == nil then o.progress = env.progress end
+  return self.make(o, env, self.parts)
+end
+
+--- Whether `v` is a recipe of an embedding.
+function M.is_recipe(v) return type(v) == "table" and getmetatable(v) == Recipe end
+
+local function recipe(name, opts, make, parts)
+  return setmetatable({ kind = "embedding", name = name, options = opts, make = make, parts = parts }, Recipe)
+end
+
+local function embedded(v, env)
+  if M.is_recipe(v) then return v:build(env) end
+  return v
+end
+
+local function without(opts, key)
+  local o = {}
+  for k, v in pairs(opts or {}) do o[k] = v end
+  o[key] = nil
+  return o
+end
+
+-- ---- networks ---------------------------------------------------------------
+
+local function checked_graph(name, g)
+  if type(g) == "string" then return end
+  if not core.is_graph(g) then
+    err.raise { code = "EOPTION", message = ("%s: option 'graph' must be a Graph or a file name (got %s)"):format(name,
+      options.quote(g)) }
+  end
+end
+
+local function graph_of(g)
+  if type(g) == "string" then return require("dynamo.graph").read(g) end
+  return g
+end
+
+-- The graph without nodes that have no edge, and their names.
+local function connected(g)
+  local names, degree = g:names(), g:degrees():totable()
+  local keep, alone = {}, {}
+  for i, d in ipairs(degree) do
+    local list = d > 0 and keep or alone
+    list[#list + 1] = names[i]
+  end
+  if #alone == 0 then return g, alone end
+  return g:subgraph(keep), alone
+end
+
+local function title(name, g, dim)
+  local source = g:info().source
+  return ("%s %sdim=%d"):format(name, source ~= "" and source .. " " or "", dim)
+end
+
+local function pass(o, keys)
+  local t = { seed = o.seed or 1, progress = o.progress }
+  for key in keys:gmatch "%S+" do t[key] = o[key] end
+  return t
+end
+
+local function make_node2vec(g, o)
+  local use, alone = connected(graph_of(g))
+  if use:edges() == 0 then raise "node2vec: the graph has no edges" end
+  local x = core.node2vec(use, pass(o, "dim walks length window p q negatives epochs lr direction weighted"))
+  return embedding.new { genes = use:names(), values = x, source = title("node2vec", use, o.dim), left_out = alone }
+end
+
+-- f(graph, opts) gives the embedding, f { graph =, ... } the recipe.
+local function from_graph(name, make)
+  return function(a, b)
+    local full = "embed." .. name
+    if type(a) == "table" and b == nil then
+      local o = options.check(full, a, M.schema[name])
+      checked_graph(full, o.graph)
+      return recipe(name, o, function(opts) return make(opts.graph, opts) end)
+    end
+    checked_graph(full, a)
+    return make(a, options.check(full, without(b, "graph"), M.schema[name]))
+  end
+end
+
+--- Node2vec (Grover and Leskovec, KDD 2016): biased random walks, then skip-gram with negative sampling.
+---
+--- Walks follow edges in both directions by default. The embedding holds every node that has an edge; nodes
+--- without one are in `left_out`. The same seed gives the same bytes for any number of threads. Raises EOPTION, EVALUE
+--- (no edges), ECANCEL.
+---
+---     local e = dynamo.embed.node2vec(grn, { dim = 64, p = 0.5, q = 2 })
+---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
+---@param opts? table  see `dynamo.embed.schema.node2vec`
+---@return Embedding|table
+M.node2vec = from_graph("node2vec", make_node2vec)
+
+-- Rows that an eigenvector reaches, and the names of the others.
+local function reached(names, x)
+  local size = x:abs():max(2):totable()
+  local keep, genes, none = {}, {}, {}
+  for i, v in ipairs(size) do
+    if v > 1e-9 then
+      keep[#keep + 1], genes[#genes + 1] = i, names[i]
+    else
+      none[#none + 1] = names[i]
+    end
+  end
+  return keep, genes, none
+end
+
+local function make_spectral(g, o)
+  g = graph_of(g)
+  local use = connected(g)
+  if use:edges() == 0 then raise "spectral: the graph has no edges" end
+  if o.components == "largest" then use = use:component() end
+  if use:nodes() <= o.dim then
+    raise(("spectral: dim = %d, but the %s has %d nodes"):format(o.dim,
+      o.components == "largest" and "largest component" or "graph", use:nodes()),
+      ("dim = %d or less"):format(math.max(1, use:nodes() - 1)))
+  end
+  local x, lambda, residual = core.spectral(use, pass(o, "dim laplacian weighted signed tol"))
+  local keep, genes, left = reached(use:names(), x)
+  local inside = {}
+  for _, name in ipairs(use:names()) do inside[name] = true end
+  for _, name in ipairs(g:names()) do if not inside[name] then left[#left + 1] = name end end
+  local values = (x:index(1, keep) * math.sqrt(use:nodes())):to "float"
+  return embedding.new { genes = genes, values = values, source = title("spectral", use, o.dim), left_out = left,
+    eigenvalues = lambda, residual = residual }
+end
+
+--- Eigenvectors of the graph Laplacian with the smallest eigenvalues (Belkin and Niyogi 2003; signed: Kunegis 2010).
+---
+--- Edges count in both directions. The constant vector of a component is left out. Values are scaled to a mean
+--- square of 1 per dimension. `e.eigenvalues` (dim), `e.residual` (the largest norm of S u - (1 - lambda) u).
+--- Nodes outside the largest component are in `left_out` (components = "all": those that no vector reaches).
+--- Raises EOPTION, EVALUE (dim too large, no edges), ENOCONV, ECANCEL.
+---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
+---@param opts? table  see `dynamo.embed.schema.spectral`
+---@return Embedding|table
+M.spectral = from_graph("spectral", make_spectral)
+
+-- ---- annotation -------------------------------------------------------------
+
+-- The list of sets in whatever was given: { sets = {...} }, a list of sets, a file or a list of files.
+local function sets_of(v)
+  if type(v) == "string" or type(v) == "table" and type(v[1]) == "string" then
+    v = require("dynamo.annotation").read(v)
+  end
+  local list = v.sets or v
+  for i, s in ipairs(list) do
+    if type(s) ~= "table" or type(s.genes) ~= "table" then
+      err.raise { code = "EOPTION", message = ("embed.annotation: set %d is not { name =, genes = {...} }"):format(i) }
+    end
+  end
+  return list
+end
+
+local function all_genes(sets)
+  local seen, list = {}, {}
+  for _, s in ipairs(sets) do
+    for _, g in ipairs(s.genes) do
+      if not seen[g] then
+        seen[g] = true
+        list[#list + 1] = g
+      end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+local function unique(list)
+  local seen, out = {}, {}
+  for _, g in ipairs(list) do
+    if not seen[g] then out[#out + 1] = g end
+    seen[g] = true
+  end
+  return out
+end
+
+-- Rows with a set, and the genes that have none.
+local function annotated(genes, m)
+  local keep, have, none = {}, {}, {}
+  local sums = m:row_sums():totable()
+  for i, v in ipairs(sums) do
+    if v > 0 then
+      keep[#keep + 1], have[#have + 1] = i, genes[i]
+    else
+      none[#none + 1] = genes[i]
+    end
+  end
+  return keep, have, none
+end
+
+local function make_annotation(given, o)
+  local sets = sets_of(given)
+  local genes = o.genes and unique(o.genes) or all_genes(sets)
+  local m, idf, kept = core.membership(genes, sets,
+    { least = o.min_size, most = o.max_size, counted = o.counted })
+  local keep, have, none = annotated(genes, m)
+  if #have == 0 then
+    raise(("annotation: none of the %d genes is in a set of %d..%d members (%d sets given)"):format(#genes, o.min_size,
+      o.max_size, #sets))
+  end
+  m = m:rows(keep)
+  local dim = math.min(o.dim, #have, #kept)
+  local u = core.sparse_svd(m, dim, pass(o, "power"))
+  local names = {}
+  for i, s in ipairs(kept) do names[i] = sets[s].name or tostring(s) end
+  return embedding.new { genes = have, values = u:to "float", left_out = none, membership = m, idf = idf, sets = names,
+    source = ("annotation %d sets dim=%d"):format(#kept, dim) }
+end
+
+--- Genes by the sets they are in: TF-IDF (idf = ln(1 + N/(1 + df)), sets of 3..1000 of the genes, rows of length 1),
+--- then the leading singular vectors, U S, not centred (randomised SVD: Halko, Martinsson and Tropp 2011).
+---
+--- `e.membership` is the full matrix, and `e:similarity(a, b)` its cosine. Genes without a set are in `left_out`.
+--- There are fewer than `dim` dimensions if there are fewer genes or sets. Raises EOPTION, EVALUE, ECANCEL.
+---@param sets table  { sets = { { name =, genes = {...} }, ... } }, or such a list, or GMT files; or the options,
+---  with `sets`, for a recipe (its rows are `genes`, or the genes of the data when it is built)
+---@param opts? table  see `dynamo.embed.schema.annotation`
+---@return Embedding|table
+function M.annotation(sets, opts)
+  if opts == nil and type(sets) == "table" and sets[1] == nil and (type(sets.sets) ~= "table" or not sets.files) then
+    local o = options.check("embed.annotation", sets, M.schema.annotation)
+    if o.sets == nil then
+      err.raise { code = "EOPTION", message = "embed.annotation: option 'sets' is required: sets or GMT files" }
+    end
+    return recipe("annotation", o, function(built, env)
+      if built.genes == nil then built.genes = env.genes end
+      return make_annotation(built.sets, built)
+    end)
+  end
+  return make_annotation(sets, options.check("embed.annotation", without(opts, "sets"), M.schema.annotation))
+end
+
+-- ---- controls, files, combinations --------------------------------------------
+
+local function make_random(genes, o)
+  genes = unique(genes)
+  return embedding.new { genes = genes, values = core.random_vectors(genes, o.dim, o.seed or 1),
+    source = ("random dim=%d"):format(o.dim) }
+end
+
+--- Vectors of N(0, 1/dim) numbers that depend on the gene's name and the seed alone: the control.
+---@param genes table  names; or the options for a recipe, which takes the genes of the data
+---@param opts? table  see `dynamo.embed.schema.random`
+---@return Embedding|table
+function M.random(genes, opts)
+  if opts == nil and (type(genes) ~= "table" or genes[1] == nil) then
+    local o = options.check("embed.random", genes, M.schema.random)
+    return recipe("random", o, function(built, env)
+      local list = built.genes or env.genes
+      if not list then raise "embed.random: the genes are not known (give genes = {...})" end
+      return make_random(list, built)
+    end)
+  end
+  return make_random(genes, options.check("embed.random", opts, M.schema.random))
+end
+
+--- A recipe for an embedding with its gene names permuted: the control that keeps the spectrum.
+---@param opts table  see `dynamo.embed.schema.permuted`
+---@return table
+function M.permuted(opts)
+  local o = options.check("embed.permuted", opts, M.schema.permuted)
+  if not (M.is_recipe(o.of) or embedding.is(o.of)) then
+    err.raise { code = "EOPTION", message = "embed.permuted: option 'of' must be an embedding or a recipe" }
+  end
+  return recipe("permuted", o, function(built, env) return embedded(built.of, env):permuted(built.seed or 1) end)
+end
+
+--- Read vectors from a file: a table (gene per row, or per column), word2vec text, GloVe; gz or not.
+---
+--- Raises EIO, EFORMAT (file, line, what was found).
+---@param path string
+---@param opts? table  see `dynamo.embed.schema.read`
+---@return Embedding
+function M.read(path, opts)
+  local o = options.check("embed.read", opts, M.schema.read)
+  local r = core.read_vectors(path, { transpose = o.transpose })
+  return embedding.new { genes = r.names, values = r.values, source = tostring(path):match "[^/]*$", note = r.note }
+end
+
+-- Genes of the first that all the others have too.
+local function common(list)
+  local genes = {}
+  for _, name in ipairs(list[1].genes) do
+    local everywhere = true
+    for i = 2, #list do everywhere = everywhere and list[i]:has(name) end
+    if everywhere then genes[#genes + 1] = name end
+  end
+  if #genes == 0 then raise "embed.concat: no gene has a vector in every part" end
+  return genes
+end
+
+local function make_concat(list, o)
+  local genes, blocks, names = common(list), {}, {}
+  for i, e in ipairs(list) do
+    local w = o.weights and o.weights[i] or 1
+    local part = o.normalise and e:normalised() or e
+    blocks[i] = part:rows(genes) * w
+    names[i] = (w ~= 1 and ("%.4g x "):format(w) or "") .. e.source
+  end
+  return embedding.new { genes = genes, values = core.cat(blocks, 2), source = table.concat(names, " + ") }
+end
+
+--- Embeddings side by side, on the genes that all of them have: `embed.concat { a, b, weights = { 1, 0.5 } }`.
+---
+--- Every part is scaled to vectors of length 1 (unless normalise = false), then by its weight. Recipes among the
+--- parts make a recipe. Raises EOPTION, EVALUE (no gene in common).
+---@param parts table  embeddings or recipes, and the options of `dynamo.embed.schema.concat`
+---@return Embedding|table
+function M.concat(parts)
+  local list, opts, lazy = {}, {}, false
+  for k, v in pairs(parts) do
+    if type(k) == "number" then list[k] = v else opts[k] = v end
+  end
+  local o = options.check("embed.concat", opts, M.schema.concat)
+  for i, v in ipairs(list) do
+    if not (embedding.is(v) or M.is_recipe(v)) then
+      err.raise { code = "EOPTION", message = ("embed.concat: part %d is neither an embedding nor a recipe"):format(i) }
+    end
+    lazy = lazy or M.is_recipe(v)
+  end
+  if #list == 0 then err.raise { code = "EOPTION", message = "embed.concat: nothing to join" } end
+  if o.weights and #o.weights ~= #list then
+    err.raise { code = "EOPTION", message = ("embed.concat: %d weights for %d parts"):format(#o.weights, #list) }
+  end
+  if not lazy then return make_concat(list, o) end
+  return recipe("concat", o, function(built, env, members)
+    local made, inner = {}, { genes = env.genes, seed = built.seed, progress = built.progress }
+    for i, v in ipairs(members) do made[i] = embedded(v, inner) end
+    return make_concat(made, built)
+  end, list)
+end
+
+return M

@@ -1,0 +1,457 @@
+#include "embed/skipgram.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "embed/walk.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum {
+  GROUP = 6,    /* output rows of one product: a target and five negatives */
+  UNIT = 32,    /* slices have a multiple of this many floats */
+  WINDOW = 100, /* the largest */
+  NEGATIVES = 64,
+  NLANE = 16, /* sequences side by side */
+  STRIDE = 8, /* windows of each in a batch */
+  BATCH = NLANE * STRIDE
+};
+
+/* The windows of a batch, made before they are trained. */
+typedef struct window {
+  const int32_t *seq; /* the sequence; contexts lo .. hi without 'at' */
+  int lo, hi, at;
+  int n; /* output rows; 0: no window */
+  float lr;
+  int32_t out[1 + NEGATIVES]; /* the target, then distinct negatives */
+} window;
+
+struct dyn_skipgram {
+  dyn_skipgram_opts o;
+  int32_t n;
+  int slices, groups; /* groups of GROUP output rows per window */
+  ptrdiff_t d;        /* floats of a row of a slice */
+  dyn_alias *noise;   /* n */
+  float *table;       /* slice s: (2 n + 1, d): vectors, outputs, a spare row */
+  float *score;       /* slice s: (BATCH, groups, room) */
+  ptrdiff_t room;     /* scores of a window and a group */
+  window *batch[2];   /* BATCH each: this one and the next */
+};
+
+typedef struct kernels {
+  void (*scores)(float *s, float *const *x, int m, float *const *y,
+                 ptrdiff_t d);
+  void (*gradient)(float *g, int n, float lr);
+  void (*move)(float *const *x, int m, const float *g, float *const *y,
+               ptrdiff_t d);
+} kernels;
+
+/* ---- the kernels ---------------------------------------------------------- */
+
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+typedef union bits {
+  float f;
+  int32_t i;
+} bits;
+
+/* exp by a polynomial (relative error 2e-7 up to |x| = 80): what the loop over
+** a window's scores can be vectorised with. */
+static inline float exp_fast(float x) {
+  x = x < -80 ? -80 : x > 80 ? 80 : x;
+  float z = x * 1.44269504f, r = z + 12582912.0f; /* 1.5 * 2^23: rounds */
+  bits whole = {.f = r}, scale;
+  float f = z - (r - 12582912.0f); /* 2^x = 2^whole 2^f, |f| <= 1/2 */
+  scale.i = (whole.i - 0x4B400000 + 127) * (1 << 23);
+  float p = 1.3333558e-3f;
+  p = p * f + 9.6181291e-3f;
+  p = p * f + 5.5504109e-2f;
+  p = p * f + 2.4022651e-1f;
+  p = p * f + 6.9314718e-1f;
+  p = p * f + 1.0f;
+  return p * scale.f;
+}
+
+static inline float sigmoid(float x) { return 1 / (1 + exp_fast(-x)); }
+
+#if defined(__x86_64__)
+
+#define TARGET              __attribute__((target("avx512f,avx512dq,fma")))
+#define NAME(fn)            fn##_avx512
+#define V                   __m512
+#define LANES               16
+#define BLOCK               2
+#define LOAD(p)             _mm512_loadu_ps(p)
+#define STORE(p, v)         _mm512_storeu_ps(p, v)
+#define SPLAT(x)            _mm512_set1_ps(x)
+#define FMA(a, b, c)        _mm512_fmadd_ps(a, b, c)
+#define ZERO                _mm512_setzero_ps()
+#define SUM4(r, a, b, c, d) sum4_avx512(r, a, b, c, d)
+
+TARGET static inline void sum4_avx512(float *r, __m512 a, __m512 b, __m512 c,
+                                      __m512 d) {
+  __m512 u = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  __m512 v = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  __m512d p = _mm512_castps_pd(u), q = _mm512_castps_pd(v);
+  __m512 t = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)),
+                           _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
+  __m256 h =
+      _mm256_add_ps(_mm512_castps512_ps256(t), _mm512_extractf32x8_ps(t, 1));
+  _mm_storeu_ps(
+      r, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
+}
+#include "embed/skipgram.inc"
+
+#define TARGET              __attribute__((target("avx2,fma")))
+#define NAME(fn)            fn##_avx2
+#define V                   __m256
+#define LANES               8
+#define BLOCK               1
+#define LOAD(p)             _mm256_loadu_ps(p)
+#define STORE(p, v)         _mm256_storeu_ps(p, v)
+#define SPLAT(x)            _mm256_set1_ps(x)
+#define FMA(a, b, c)        _mm256_fmadd_ps(a, b, c)
+#define ZERO                _mm256_setzero_ps()
+#define SUM4(r, a, b, c, d) sum4_avx2(r, a, b, c, d)
+
+TARGET static inline void sum4_avx2(float *r, __m256 a, __m256 b, __m256 c,
+                                    __m256 d) {
+  __m256 u = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+  __m256 v = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+  __m256d p = _mm256_castps_pd(u), q = _mm256_castps_pd(v);
+  __m256 t = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(p, q)),
+                           _mm256_castpd_ps(_mm256_unpackhi_pd(p, q)));
+  _mm_storeu_ps(
+      r, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
+}
+#include "embed/skipgram.inc"
+
+#endif
+
+/* Anything else: vectors as the compiler has them. */
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+
+static inline void sum4_plain(float *r, quad a, quad b, quad c, quad d) {
+  r[0] = (a[0] + a[2]) + (a[1] + a[3]);
+  r[1] = (b[0] + b[2]) + (b[1] + b[3]);
+  r[2] = (c[0] + c[2]) + (c[1] + c[3]);
+  r[3] = (d[0] + d[2]) + (d[1] + d[3]);
+}
+
+#define TARGET
+#define NAME(fn)     fn##_plain
+#define V            quad
+#define LANES        4
+#define BLOCK        1
+#define LOAD(p)      (*(const quad *)(const void *)(p))
+#define STORE(p, v)  (*(quad *)(void *)(p) = (v))
+#define SPLAT(x)     ((quad){x, x, x, x})
+#define FMA(a, b, c) ((a) * (b) + (c))
+#define ZERO         ((quad){0, 0, 0, 0})
+#define SUM4         sum4_plain
+#include "embed/skipgram.inc"
+
+/* The widest that this processor has. */
+static const kernels *choose(void) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
+    return &kernels_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return &kernels_avx2;
+#endif
+  return &kernels_plain;
+}
+
+/* ---- the model ------------------------------------------------------------ */
+
+static size_t slice_size(const dyn_skipgram *t) {
+  return ((size_t)t->n * 2 + 1) * (size_t)t->d;
+}
+
+static size_t score_size(const dyn_skipgram *t) {
+  return (size_t)BATCH * (size_t)t->groups * (size_t)t->room;
+}
+
+static float *row(const dyn_skipgram *t, int slice, ptrdiff_t i) {
+  return t->table + (size_t)slice * slice_size(t) + i * t->d;
+}
+
+static float *score(const dyn_skipgram *t, int slice, ptrdiff_t i, int group) {
+  return t->score + (size_t)slice * score_size(t) +
+         (i * t->groups + group) * t->room;
+}
+
+void dyn_skipgram_free(dyn_skipgram *t) {
+  if (!t) return;
+  dyn_free(t->noise, (size_t)t->n, sizeof *t->noise);
+  dyn_free(t->table, slice_size(t) * (size_t)t->slices, sizeof *t->table);
+  dyn_free(t->score, score_size(t) * (size_t)t->slices, sizeof *t->score);
+  for (int i = 0; i < 2; i++) dyn_free(t->batch[i], BATCH, sizeof(window));
+  dyn_free(t, 1, sizeof *t);
+}
+
+static dyn_status check(const dyn_skipgram_opts *o, int32_t n, dyn_err *e) {
+  if (o->dim < 1 || o->dim > 4096)
+    return dyn_fail(e, DYN_EVALUE, "skip-gram: dim %d outside 1..4096", o->dim);
+  if (o->window < 1 || o->window > WINDOW)
+    return dyn_fail(e, DYN_EVALUE, "skip-gram: window %d outside 1..%d",
+                    o->window, WINDOW);
+  if (o->negatives < 1 || o->negatives > NEGATIVES)
+    return dyn_fail(e, DYN_EVALUE, "skip-gram: negatives %d outside 1..%d",
+                    o->negatives, NEGATIVES);
+  if (!(o->lr > 0 && isfinite(o->lr)))
+    return dyn_fail(e, DYN_EVALUE, "skip-gram: lr must be positive");
+  if (n < 1) return dyn_fail(e, DYN_EVALUE, "skip-gram: no items");
+  return DYN_OK;
+}
+
+static dyn_status noise(dyn_skipgram *t, const double *freq, dyn_err *e) {
+  size_t n = (size_t)t->n;
+  double *w = dyn_alloc(n, sizeof *w), *scaled = dyn_alloc(n, sizeof *scaled);
+  int32_t *work = dyn_alloc(n, sizeof *work);
+  double sum = 0;
+  dyn_status st = DYN_OK;
+  for (size_t v = 0; v < n; v++) sum += freq[v];
+  if (!w || !scaled || !work)
+    st = dyn_fail(e, DYN_ENOMEM, "skip-gram: out of memory");
+  else if (!(sum > 0))
+    st = dyn_fail(e, DYN_EVALUE, "skip-gram: every frequency is 0");
+  for (size_t v = 0; st == DYN_OK && v < n; v++) w[v] = pow(freq[v], 0.75);
+  if (st == DYN_OK) dyn_alias_fill(t->noise, w, t->n, scaled, work);
+  dyn_free(w, n, sizeof *w);
+  dyn_free(scaled, n, sizeof *scaled);
+  dyn_free(work, n, sizeof *work);
+  return st;
+}
+
+/* Vectors start uniform in +-1/2 over dim, a stream per row; outputs at 0. */
+static void start(dyn_skipgram *t) {
+  uint64_t seed = dyn_rng_named(t->o.seed, "skipgram.start");
+#pragma omp parallel for
+  for (int32_t v = 0; v < t->n; v++) {
+    dyn_rng g = dyn_rng_stream(seed, (uint64_t)v);
+    for (int j = 0; j < t->o.dim; j++)
+      row(t, (int)(j / t->d), v)[j % t->d] =
+          (float)((dyn_rng_uniform(&g) - 0.5) / (double)t->o.dim);
+  }
+}
+
+/* Slices of 64 columns; 32 or 96 where that fits better. */
+static void cut(dyn_skipgram *t) {
+  int units = (t->o.dim + UNIT - 1) / UNIT;
+  if (units >= 4) units += units % 2;
+  t->slices = units < 4 ? 1 : units / 2;
+  t->d = units / t->slices * UNIT;
+  t->groups = (1 + t->o.negatives + GROUP - 1) / GROUP;
+  t->room = (2 * t->o.window + 1) * GROUP;
+}
+
+dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
+                            const dyn_skipgram_opts *o, dyn_err *e) {
+  dyn_status st = check(o, n, e);
+  if (st != DYN_OK) return st;
+  dyn_skipgram *t = dyn_alloc(1, sizeof *t);
+  if (!t) return dyn_fail(e, DYN_ENOMEM, "skip-gram: out of memory");
+  t->o = *o;
+  t->n = n;
+  cut(t);
+  t->noise = dyn_alloc((size_t)n, sizeof *t->noise);
+  t->table = dyn_alloc(slice_size(t) * (size_t)t->slices, sizeof *t->table);
+  t->score = dyn_alloc(score_size(t) * (size_t)t->slices, sizeof *t->score);
+  for (int i = 0; i < 2; i++) t->batch[i] = dyn_alloc(BATCH, sizeof(window));
+  st = t->noise && t->table && t->score && t->batch[0] && t->batch[1]
+           ? noise(t, freq, e)
+           : dyn_fail(e, DYN_ENOMEM, "skip-gram of %d x %d: out of memory",
+                      (int)n, o->dim);
+  if (st != DYN_OK) {
+    dyn_skipgram_free(t);
+    return st;
+  }
+  start(t);
+  *r = t;
+  return DYN_OK;
+}
+
+dyn_status dyn_skipgram_vectors(dyn_tensor *r, const dyn_skipgram *t,
+                                dyn_err *e) {
+  ptrdiff_t size[2] = {t->n, t->o.dim};
+  dyn_status st = dyn_tensor_new(r, DYN_F32, 2, size, e);
+  if (st != DYN_OK) return st;
+  for (ptrdiff_t v = 0; v < t->n; v++)
+    for (ptrdiff_t j = 0; j < t->o.dim; j++)
+      dyn_f32(r)[v * t->o.dim + j] = row(t, (int)(j / t->d), v)[j % t->d];
+  return DYN_OK;
+}
+
+/* ---- making windows ------------------------------------------------------- */
+
+/* A round: 'nseq' sequences in groups of NLANE, each group in steps of STRIDE
+** windows. Batch b is step b % steps of group b / steps. */
+typedef struct round_ {
+  dyn_skipgram *t;
+  const int32_t *seq;
+  int64_t nseq, first, batches;
+  int len, steps;
+  double from, to;
+  const kernels *k;
+  dyn_rng lane[NLANE]; /* the random stream of each sequence */
+} round_;
+
+/* Negatives of a window: distinct, and not its target. */
+static int draw(const dyn_skipgram *t, int32_t *out, dyn_rng *g) {
+  int n = 1;
+  for (int i = 0; i < t->o.negatives; i++) {
+    int32_t v = (int32_t)dyn_alias_draw(t->noise, t->n, dyn_rng_next(g));
+    bool fresh = true;
+    for (int j = 0; j < n; j++) fresh = fresh && out[j] != v;
+    if (fresh) out[n++] = v;
+  }
+  return n;
+}
+
+/* The windows of lane 'l' of batch 'b'. Windows shrink at random: 1 .. window
+** on either side. */
+static void make(round_ *r, int64_t b, int l) {
+  const dyn_skipgram *t = r->t;
+  int64_t i = b / r->steps * NLANE + l;
+  int at = (int)(b % r->steps) * STRIDE, n = 0;
+  window *w = t->batch[b & 1] + l * STRIDE;
+  const int32_t *seq = r->seq + i * r->len;
+  if (i < r->nseq)
+    while (n < r->len && seq[n] >= 0) n++;
+  if (at == 0)
+    r->lane[l] = dyn_rng_stream(dyn_rng_named(t->o.seed, "skipgram"),
+                                (uint64_t)(r->first + i));
+  double done = r->from + (r->to - r->from) * (double)i / (double)r->nseq;
+  for (int k = 0; k < STRIDE; k++, at++, w++) {
+    w->n = 0;
+    if (at >= n || n < 2) continue;
+    uint64_t half = dyn_rng_next(&r->lane[l]) >> 32;
+    int width = 1 + (int)((half * (uint64_t)t->o.window) >> 32);
+    w->seq = seq;
+    w->at = at;
+    w->lo = at > width ? at - width : 0;
+    w->hi = at + width < n ? at + width : n - 1;
+    w->lr = (float)(t->o.lr * (done < 0.9999 ? 1 - done : 1e-4));
+    w->out[0] = seq[at];
+    w->n = draw(t, w->out, &r->lane[l]);
+  }
+}
+
+/* ---- training them -------------------------------------------------------- */
+
+/* Rows of a slice that a window needs: contexts into x, returns how many. */
+static int contexts(float **x, const dyn_skipgram *t, const window *w, int s) {
+  int m = 0;
+  for (int i = w->lo; i <= w->hi; i++)
+    if (i != w->at) x[m++] = row(t, s, w->seq[i]);
+  return m;
+}
+
+/* Output rows of group 'group'; the spare row, all zero, for what is missing. */
+static void outputs(float **y, const dyn_skipgram *t, const window *w, int s,
+                    int group) {
+  for (int o = 0; o < GROUP; o++) {
+    int i = group * GROUP + o;
+    y[o] = row(t, s, i < w->n ? t->n + (ptrdiff_t)w->out[i] : 2 * t->n);
+  }
+}
+
+/* Ask for what the next window needs that this one does not. */
+static void prefetch(const dyn_skipgram *t, const window *w, int s) {
+  for (int i = 0; i < w->n; i++) {
+    const float *p = row(t, s, t->n + (ptrdiff_t)w->out[i]);
+    for (ptrdiff_t k = 0; k < t->d; k += 16) __builtin_prefetch(p + k, 1, 3);
+  }
+  if (w->n == 0) return;
+  const float *p = row(t, s, w->seq[w->hi]);
+  for (ptrdiff_t k = 0; k < t->d; k += 16) __builtin_prefetch(p + k, 1, 3);
+}
+
+/* First pass: the part that slice s has in all scores of a batch. */
+static void look(const round_ *r, int64_t b, int s) {
+  const dyn_skipgram *t = r->t;
+  const window *w = t->batch[b & 1];
+  float *x[2 * WINDOW], *y[GROUP];
+  for (int i = 0; i < BATCH; i++, w++) {
+    if (i + 1 < BATCH) prefetch(t, w + 1, s);
+    if (w->n == 0) continue;
+    int m = contexts(x, t, w, s);
+    for (int g = 0; g * GROUP < w->n; g++) {
+      outputs(y, t, w, s, g);
+      r->k->scores(score(t, s, i, g), x, m, y, t->d);
+    }
+  }
+}
+
+/* g (m, GROUP) = lr (label - sigmoid(score)) of a window, slices in order. */
+static void gradients(float *g, const round_ *r, const window *w, int i,
+                      int group, int m) {
+  const dyn_skipgram *t = r->t;
+  memcpy(g, score(t, 0, i, group), (size_t)(m * GROUP) * sizeof *g);
+  for (int s = 1; s < t->slices; s++) {
+    const float *part = score(t, s, i, group);
+#pragma omp simd
+    for (int k = 0; k < m * GROUP; k++) g[k] += part[k];
+  }
+  r->k->gradient(g, m * GROUP, w->lr);
+  for (int k = 0; group == 0 && k < m; k++) g[k * GROUP] += w->lr;
+  for (int o = w->n - group * GROUP; o < GROUP; o++)
+    for (int k = 0; k < m; k++) g[k * GROUP + o] = 0;
+}
+
+/* Second pass: slice s moves. */
+static void move(const round_ *r, int64_t b, int s) {
+  const dyn_skipgram *t = r->t;
+  const window *w = t->batch[b & 1];
+  float *x[2 * WINDOW], *y[GROUP], g[(2 * WINDOW + 1) * GROUP];
+  for (int i = 0; i < BATCH; i++, w++) {
+    if (i + 1 < BATCH) prefetch(t, w + 1, s);
+    if (w->n == 0) continue;
+    int m = contexts(x, t, w, s);
+    for (int k = 0; k * GROUP < w->n; k++) {
+      gradients(g, r, w, i, k, m);
+      outputs(y, t, w, s, k);
+      r->k->move(x, m, g, y, t->d);
+    }
+  }
+}
+
+/* Everything that thread 'id' of 'n' does in a round; all threads run it. */
+static void work(round_ *r, int id, int n) {
+  for (int l = id; l < NLANE; l += n) make(r, 0, l);
+#pragma omp barrier
+  for (int64_t b = 0; b < r->batches; b++) {
+    for (int s = id; s < r->t->slices; s += n) look(r, b, s);
+    for (int l = id; b + 1 < r->batches && l < NLANE; l += n) make(r, b + 1, l);
+#pragma omp barrier
+    for (int s = id; s < r->t->slices; s += n) move(r, b, s);
+#pragma omp barrier
+  }
+}
+
+void dyn_skipgram_round(dyn_skipgram *t, const int32_t *seq, int64_t nseq,
+                        int len, int64_t first, double from, double to) {
+  int steps = (len + STRIDE - 1) / STRIDE;
+  round_ r = {.t = t,
+              .seq = seq,
+              .nseq = nseq,
+              .first = first,
+              .batches = (nseq + NLANE - 1) / NLANE * steps,
+              .len = len,
+              .steps = steps,
+              .from = from,
+              .to = to,
+              .k = choose()};
+  int n = omp_get_max_threads();
+  if (n > t->slices) n = t->slices;
+#pragma omp parallel num_threads(n)
+  work(&r, omp_get_thread_num(), omp_get_num_threads());
+}
