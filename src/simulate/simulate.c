@@ -10,7 +10,8 @@
 enum {
   STEPS = 16,  /* of a cell, after it starts at the steady state */
   SETTLE = 40, /* steps that find the steady state */
-  CHUNK = 16   /* blocks of LANES cells between two polls */
+  CHUNK = 16,  /* blocks of LANES cells between two polls */
+  PILOT = 12   /* blocks of control cells that set the capture */
 };
 
 dyn_sim_opts dyn_sim_defaults(void) {
@@ -138,7 +139,20 @@ static void produce(const lab *w, bench *b, const int32_t *c, const float *s) {
   for (int k = 0; k < LANES; k++)
     for (int j = 0; j < 2; j++) {
       int32_t i = t->target[2 * c[k] + j];
-      if (i >= 0) b->p[(ptrdiff_t)i * LANES + k] *= t->residual[i];
+      if (i >= 0) b->p[(ptrdiff_t)i * LANES + k] = t->residual[i];
+    }
+}
+
+/* Where the genes go from here; a clamped one does not ask its regulators. */
+static void aim(const lab *w, int32_t l, bench *b, const int32_t *c) {
+  const dyn_sim *t = w->t;
+  const float *level = t->basal + (int64_t)l * t->net.genes;
+  dyn_line_target(&w->line[l], b->y, b->p, b->target);
+  for (int k = 0; k < LANES; k++)
+    for (int j = 0; j < 2; j++) {
+      int32_t i = t->target[2 * c[k] + j];
+      ptrdiff_t at = (ptrdiff_t)i * LANES + k;
+      if (i >= 0) b->target[at] = level[i] * b->p[at];
     }
 }
 
@@ -170,7 +184,7 @@ static void relax(const lab *w, int32_t l, bench *b, const int32_t *c,
   int64_t n = (int64_t)w->t->net.genes * LANES;
   produce(w, b, c, s);
   for (int step = 0; step < SETTLE; step++) {
-    dyn_line_target(&w->line[l], b->y, b->p, b->target);
+    aim(w, l, b, c);
     for (int64_t k = 0; k < n; k++) b->y[k] += 0.5f * (b->target[k] - b->y[k]);
   }
 }
@@ -243,30 +257,37 @@ static uint16_t count(const dyn_sim_opts *o, double mu, dyn_rng *g) {
   return (uint16_t)(n < UINT16_MAX ? n : UINT16_MAX);
 }
 
-/* Counts of cells lo .. lo+n-1, all of line l; the block has its own stream. */
-static void grow(const lab *w, int32_t l, int64_t lo, int64_t n, uint64_t block,
-                 bench *b) {
+/* Let cells in conditions c[] of line l live: b->y. */
+static void live(const lab *w, int32_t l, const int32_t *c, bench *b,
+                 dyn_rng *g) {
   const dyn_sim *t = w->t;
-  int32_t c[LANES] = {0}, genes = t->net.genes;
-  int32_t rows = t->net.modules + 1;
+  int32_t genes = t->net.genes, rows = t->net.modules + 1;
   float *s = b->alarm;
-  dyn_rng g =
-      dyn_rng_stream(dyn_rng_named(w->o->net.seed, "simulate cells"), block);
   for (int k = 0; k < LANES; k++) {
-    if (k < n) c[k] = t->condition[lo + k];
     int64_t row = (int64_t)l * t->ncond + c[k];
-    float how = (float)exp(0.3 * dyn_rng_normal(&g)); /* it is felt */
+    float how = (float)exp(0.3 * dyn_rng_normal(g)); /* alarms are felt */
     for (int32_t m = 0; m < rows; m++)
       s[m * LANES + k] = how * t->alarm[row * rows + m];
     for (int32_t i = 0; i < genes; i++)
       b->y[(ptrdiff_t)i * LANES + k] = t->steady[row * genes + i];
   }
   produce(w, b, c, s);
-  vary(w, b, &g);
+  vary(w, b, g);
   for (int step = 0; step < STEPS; step++) {
-    dyn_line_target(&w->line[l], b->y, b->p, b->target);
-    dyn_line_step(&w->line[l], b->y, b->target, 0.25f, &g);
+    aim(w, l, b, c);
+    dyn_line_step(&w->line[l], b->y, b->target, 0.25f, g);
   }
+}
+
+/* Counts of cells lo .. lo+n-1, all of line l; the block has its own stream. */
+static void grow(const lab *w, int32_t l, int64_t lo, int64_t n, uint64_t block,
+                 bench *b) {
+  const dyn_sim *t = w->t;
+  int32_t c[LANES] = {0}, genes = t->net.genes;
+  dyn_rng g =
+      dyn_rng_stream(dyn_rng_named(w->o->net.seed, "simulate cells"), block);
+  for (int k = 0; k < n; k++) c[k] = t->condition[lo + k];
+  live(w, l, c, b, &g);
   double sd = w->o->depth_sd;
   for (int64_t k = 0; k < n; k++) {
     double size = exp(sd * dyn_rng_normal(&g) - sd * sd / 2);
@@ -383,15 +404,25 @@ static dyn_status prepare(lab *w, dyn_err *e) {
   return DYN_OK;
 }
 
-/* Counts per molecule, such that control cells have 'depth' on average. */
+/*
+** Counts per molecule, such that control cells have 'depth' on average: by a
+** pilot of control cells, because noisy cells have more than the steady state.
+*/
 static void calibrate(lab *w) {
   const dyn_sim *t = w->t;
+  const int32_t control[LANES] = {0};
   for (int32_t l = 0; l < t->net.lines; l++) {
-    const float *y = t->steady + (int64_t)l * t->ncond * t->net.genes;
     double sum = 0;
-    for (int32_t i = 0; i < t->net.genes; i++)
-      sum += (double)t->level[i] * (double)y[i];
-    w->capture[l] = w->o->depth / sum;
+    for (uint64_t block = 0; block < PILOT; block++) {
+      dyn_rng g = dyn_rng_stream(
+          dyn_rng_named(w->o->net.seed, "simulate pilot"), block);
+      live(w, l, control, &w->bench[0], &g);
+      for (int32_t i = 0; i < t->net.genes; i++)
+        for (int k = 0; k < LANES; k++)
+          sum += (double)t->level[i] *
+                 (double)w->bench[0].y[(ptrdiff_t)i * LANES + k];
+    }
+    w->capture[l] = w->o->depth * PILOT * LANES / sum;
   }
 }
 

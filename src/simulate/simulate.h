@@ -71,7 +71,7 @@ const char *dyn_sim_name(const dyn_sim *t, int32_t gene,
 ** Schaffter, Marbach and Floreano (GeneNetWeaver, Bioinformatics 27, 2011)
 ** and Dibaeinia and Sinha (SERGIO, Cell Systems 11, 2020); counts are negative
 ** binomial given the cell's capture (library size log-normal), with dropout.
-** A knock-down clamps production to its residual. Loss of essential genes adds
+** A knock-down clamps production: to its residual share of the control's. Loss of essential genes adds
 ** up to a stress that all cells answer alike; loss in a module (a pathway) also
 ** calls a program of its own. Both change production of their responders.
 ** The bytes depend on the options alone, not on the number of threads.
