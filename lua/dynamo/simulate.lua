@@ -117,10 +117,10 @@ end
 ---   network       from, to (ids), sign (1, -1), hill (lists); strength, threshold: Tensor (edges); active: Tensor
 ---                 (lines, edges) of 0 and 1. A threshold is relative to the regulator's typical level
 ---   known         from, to, sign of the network as a curator knows it: edges missing, false edges added
----   cells         x: Sparse (cells, genes), log1p of counts per 10,000; counts: Sparse; perturbation, context: lists of
----                 labels; condition, line: lists of ids. Cells of a line are neighbours
----   truth         expression: Tensor (lines * conditions, genes), molecules without noise, row (l - 1) * conditions + c;
----                 alarms: Tensor (lines * conditions, 1 + modules), 0..1: stress, then pathways; level, residual,
+---   cells         x: Sparse (cells, genes), log1p of counts per 10,000; counts: Sparse; perturbation, context:
+---                 lists of labels; condition, line: lists of ids. Cells of a line are neighbours
+---   truth         expression: Tensor (lines * conditions, genes), molecules without noise, row
+---                 (l - 1) * conditions + c; alarms: Tensor (lines * conditions, 1 + modules), 0..1: stress, then pathways; level, residual,
 ---                 essential: Tensor (genes); basal: Tensor (lines, genes); module: list
 ---   options       what was asked for, defaults included
 ---

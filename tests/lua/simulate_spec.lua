@@ -170,7 +170,8 @@ test("simulate: with the defaults it looks like a Perturb-seq screen", function(
     local halves, top = ceiling(sim, l, n)
     local base, cosine = train_mean(delta:narrow(1, 1, n), own, n), additive(sim, delta, n)
     local self, up, down = direct(sim, delta, l, n)
-    print(("# %-7s %10.3f %7.3f %8.3f %16.3f %9.2f %10.3f %10.3f"):format(name, base, halves, top, cosine, self, up, down))
+    local row = "# %-7s %10.3f %7.3f %8.3f %16.3f %9.2f %10.3f %10.3f"
+    print(row:format(name, base, halves, top, cosine, self, up, down))
     assert(base > 0.2 and base < 0.5 and top > 0.55 and top < 0.85 and cosine > 0.8 and cosine < 0.96)
     assert(self < -0.8 and up < -0.2 and down > 0.2)
   end
