@@ -194,7 +194,7 @@ commands.simulate = {
   function(p)
     p:option("-o --out", "folder to write"):count(1)
     p:option("--seed", "seed", nil, integer)
-    p:argument("settings", "key=value: genes=500 perturbations=100 cells=5000"):args "*"
+    p:argument("settings", "key=value: genes=500 perturbed=100 cells=5000"):args "*"
   end,
   function(o, global)
     local values = {}
