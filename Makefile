@@ -12,7 +12,7 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 Q := $(if $(V),,@)
 
-PKGS := lua5.4 openblas lapacke hdf5-serial zlib libdeflate libzstd
+PKGS := lua5.4 openblas lapacke hdf5-serial zlib libdeflate libzstd libmd
 PC   := PKG_CONFIG_PATH=/usr/lib/x86_64-linux-gnu/openblas-openmp/pkgconfig pkg-config
 WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla -Wdouble-promotion \
@@ -21,7 +21,7 @@ override CFLAGS += -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fopenmp \
         -ffp-contract=off -Isrc -I$(BUILD)/gen -MMD -MP $(WARN) \
         -DDYN_VERSION='"$(VERSION)"'
 LIBCFLAGS = $(shell $(PC) --cflags openblas lapacke hdf5-serial)
-LDLIBS    = $(shell $(PC) --libs openblas lapacke hdf5-serial libdeflate libzstd zlib) -lm
+LDLIBS    = $(shell $(PC) --libs openblas lapacke hdf5-serial libdeflate libzstd zlib libmd) -lm
 
 ROOMS   := core embed learn koopman eval io simulate
 LIB     := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard $(ROOMS:%=src/%/*.c)))

@@ -6,7 +6,7 @@
       may["embed"] = may["learn"] = may["eval"] = may["io"] = may["simulate"] = "core"
       may["koopman"] = "core learn"
       may["bind"] = "core embed learn koopman eval io simulate"
-      only["hdf5"] = "src/io/h5.c"
+      only["hdf5"] = "src/io/h5_lib.h"
       only["cblas"] = only["lapacke"] = "src/core/linalg.c"
     }
     function bad(why) { printf "not ok - %s:%d: %s\n", FILENAME, FNR, why }

@@ -3,7 +3,7 @@
 # apt-get when we may, else print the line that does it.
 [ "$1" = skip ] && exit 0
 need="gcc make pkg-config libc6-dev liblua5.4-dev lua5.4 libopenblas-openmp-dev liblapacke-dev
-libhdf5-dev zlib1g-dev libdeflate-dev libzstd-dev lua-argparse lua-dkjson
+libhdf5-dev zlib1g-dev libdeflate-dev libzstd-dev libmd-dev lua-argparse lua-dkjson
 luajit libluajit-5.1-dev gnuplot-nox python3-anndata python3-h5py python3-scipy"
 missing=
 for p in $need; do

@@ -1,0 +1,518 @@
+/*
+** h5ad_matrix.c -- X, raw, layers and what is along the axes: dense, CSR, CSC.
+** Every offset and index is checked before it is used.
+*/
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/h5ad_lib.h"
+
+void dyn_matrix_free(dyn_matrix *m) {
+  dyn_csr_free(&m->csr);
+  dyn_tensor_free(&m->dense);
+  *m = (dyn_matrix){0};
+}
+
+/* Where a matrix is, and the shape it must have (-1: any). */
+typedef struct place {
+  char path[DYN_H5_PATH];
+  const char *field;
+  int64_t rows, cols;
+  const char *row_axis, *col_axis; /* for messages */
+} place;
+
+/* ---- sparse --------------------------------------------------------------- */
+
+typedef struct parts {
+  const char *path;
+  char data[DYN_H5_PATH], indices[DYN_H5_PATH], indptr[DYN_H5_PATH];
+  int64_t nnz;
+  bool columns; /* CSC */
+} parts;
+
+/* A member of the group: a list of 'what'. */
+static DYN_STATUS part(const dyn_h5ad *a, const parts *p, const char *name,
+                       bool integers, char path[DYN_H5_PATH], int64_t *n,
+                       dyn_err *e) {
+  dyn_h5_info o;
+  dyn_status st = DYN_OK;
+  DYN_TRY(dyn_h5_join(a->h5, path, p->path, name, e));
+  DYN_TRY(dyn_h5_stat(a->h5, path, NULL, &o, e));
+  if (o.kind == DYN_H5_ABSENT)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->path, "member '%s' is missing",
+                       name);
+  bool number = o.type == DYN_H5_INTEGER || o.type == DYN_H5_FLOAT ||
+                o.type == DYN_H5_BOOLEAN;
+  if (o.kind != DYN_H5_DATA || o.rank != 1 ||
+      (integers ? o.type != DYN_H5_INTEGER : !number))
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, path, "%s expected",
+                       integers ? "integers" : "numbers");
+  *n = o.dim[0];
+  st = dyn_h5_fits(a->h5, path, *n, o.item > 8 ? o.item : 8, e);
+done:
+  return st;
+}
+
+static DYN_STATUS find_parts(const dyn_h5ad *a, parts *p, int64_t major,
+                             dyn_err *e) {
+  int64_t nindices = 0, nptr = 0;
+  dyn_status st = DYN_OK;
+  DYN_TRY(part(a, p, "data", false, p->data, &p->nnz, e));
+  DYN_TRY(part(a, p, "indices", true, p->indices, &nindices, e));
+  DYN_TRY(part(a, p, "indptr", true, p->indptr, &nptr, e));
+  if (nindices != p->nnz)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indices,
+                       "%lld numbers, data has %lld", (long long)nindices,
+                       (long long)p->nnz);
+  if (nptr != major + 1)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr,
+                       "%lld numbers for %lld %s", (long long)nptr,
+                       (long long)major, p->columns ? "columns" : "rows");
+done:
+  return st;
+}
+
+static DYN_STATUS read_offsets(const dyn_h5ad *a, const parts *p, dyn_csr *s,
+                               dyn_err *e) {
+  dyn_status st = dyn_h5_read(a->h5, p->indptr, NULL, DYN_H5_I64, 0,
+                              s->nrow + 1, (size_t)s->nrow + 1, s->start, e);
+  if (st != DYN_OK) goto done;
+  if (s->start[0] != 0)
+    st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr, "starts at %lld",
+                     (long long)s->start[0]);
+  for (ptrdiff_t i = 1; st == DYN_OK && i <= s->nrow; i++)
+    if (s->start[i] < s->start[i - 1])
+      st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr, "decreases at %s %td",
+                       p->columns ? "column" : "row", i);
+  if (st == DYN_OK && s->start[s->nrow] != p->nnz)
+    st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr,
+                     "ends at %lld, data has %lld",
+                     (long long)s->start[s->nrow], (long long)p->nnz);
+done:
+  if (st != DYN_OK && s->start) /* offsets that are wrong must not be used */
+    memset(s->start, 0, ((size_t)s->nrow + 1) * sizeof *s->start);
+  return st;
+}
+
+static DYN_STATUS read_indices(const dyn_h5ad *a, const parts *p, dyn_csr *s,
+                               dyn_err *e) {
+  dyn_status st = dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I32, 0, p->nnz,
+                              (size_t)p->nnz, s->col, e);
+  for (int64_t k = 0; k < p->nnz && st == DYN_OK; k++) {
+    if (s->col[k] >= 0 && s->col[k] < s->ncol) continue;
+    int64_t exact = s->col[k];
+    dyn_status again =
+        dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I64, k, 1, 1, &exact, NULL);
+    if (again != DYN_OK) exact = s->col[k];
+    st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indices,
+                     "%lld outside 0..%td (item %lld)", (long long)exact,
+                     s->ncol - 1, (long long)k + 1);
+  }
+  return st;
+}
+
+static bool in_order(const dyn_csr *s, bool *repeats) {
+  bool ok = true;
+  *repeats = false;
+  for (ptrdiff_t i = 0; i < s->nrow; i++)
+    for (int64_t k = s->start[i] + 1; k < s->start[i + 1]; k++) {
+      ok = ok && s->col[k] >= s->col[k - 1];
+      *repeats = *repeats || s->col[k] == s->col[k - 1];
+    }
+  return ok;
+}
+
+/* Add up neighbours of one place; rows are sorted. Sums in double. */
+static void add_repeats(dyn_csr *s) {
+  int64_t out = 0, from = 0;
+  for (ptrdiff_t i = 0; i < s->nrow; i++) {
+    int64_t end = s->start[i + 1];
+    for (int64_t k = from; k < end;) {
+      double sum = 0;
+      int32_t c = s->col[k];
+      for (; k < end && s->col[k] == c; k++) sum += (double)s->val[k];
+      s->col[out] = c;
+      s->val[out++] = (float)sum;
+    }
+    from = end;
+    s->start[i + 1] = out;
+  }
+}
+
+static DYN_STATUS transpose_in_place(dyn_csr *s, dyn_err *e) {
+  dyn_csr t = {0};
+  dyn_status st = dyn_csr_transpose(&t, s, e);
+  if (st != DYN_OK) return st;
+  dyn_csr_free(s);
+  *s = t;
+  return DYN_OK;
+}
+
+/* Rows of cells with ascending columns, each once. */
+static DYN_STATUS normalise(dyn_csr *s, bool columns, dyn_err *e) {
+  bool repeats = false;
+  dyn_status st = DYN_OK;
+  if (columns) DYN_TRY(transpose_in_place(s, e));
+  if (!in_order(s, &repeats)) {
+    DYN_TRY(transpose_in_place(s, e));
+    DYN_TRY(transpose_in_place(s, e));
+    (void)in_order(s, &repeats);
+  }
+  if (repeats) add_repeats(s);
+done:
+  return st;
+}
+
+static DYN_STATUS read_compressed(const dyn_h5ad *a, const place *at,
+                                  bool columns, int64_t rows, int64_t cols,
+                                  dyn_matrix *m, dyn_err *e) {
+  parts p = {.path = at->path, .columns = columns};
+  int64_t major = columns ? cols : rows, minor = columns ? rows : cols;
+  dyn_status st = DYN_OK;
+  m->sparse = true;
+  DYN_TRY(find_parts(a, &p, major, e));
+  DYN_TRY(dyn_h5_fits(a->h5, at->path, p.nnz, 8, e));
+  DYN_TRY(dyn_csr_new(&m->csr, major, minor, p.nnz, true, e));
+  DYN_TRY(read_offsets(a, &p, &m->csr, e));
+  DYN_TRY(read_indices(a, &p, &m->csr, e));
+  DYN_TRY(dyn_h5_read(a->h5, p.data, NULL, DYN_H5_F32, 0, p.nnz, (size_t)p.nnz,
+                      m->csr.val, e));
+  DYN_TRY(normalise(&m->csr, columns, e));
+done:
+  return st;
+}
+
+/* ---- shapes --------------------------------------------------------------- */
+
+static DYN_STATUS check_shape(const dyn_h5ad *a, const place *at, int64_t rows,
+                              int64_t cols, dyn_err *e) {
+  int64_t product;
+  const char *axis = at->row_axis;
+  int64_t want = at->rows;
+  if (rows < 0 || cols < 0)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path, "shape %lldx%lld",
+                       (long long)rows, (long long)cols);
+  if (__builtin_mul_overflow(rows, cols, &product) || rows > INT32_MAX ||
+      cols > INT32_MAX)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                       "shape overflows (%lldx%lld)", (long long)rows,
+                       (long long)cols);
+  if (at->rows == rows || at->rows < 0) {
+    if (at->cols == cols || at->cols < 0) return DYN_OK;
+    axis = at->col_axis;
+    want = at->cols;
+  }
+  return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                     "%lldx%lld, but %s has %lld rows", (long long)rows,
+                     (long long)cols, axis, (long long)want);
+}
+
+static DYN_STATUS read_sparse(const dyn_h5ad *a, const place *at, dyn_matrix *m,
+                              dyn_err *e) {
+  char type[DYN_ENCODING], shown[80];
+  int64_t shape[2] = {0, 0};
+  int n = -1;
+  dyn_status st = DYN_OK;
+  DYN_TRY(dyn_h5ad_encoding(a, at->path, type, e));
+  if (!*type)
+    DYN_TRY(dyn_h5_attr_text(a->h5, at->path, "h5sparse_format", type,
+                             sizeof type, e));
+  bool csr = strncmp(type, "csr", 3) == 0, csc = strncmp(type, "csc", 3) == 0;
+  if (!csr && !csc)
+    return dyn_h5_fail(
+        a->h5, e, DYN_EFORMAT, at->path, "a matrix expected, found %s%s",
+        *type ? "encoding " : "a group", dyn_escape(shown, sizeof shown, type));
+  DYN_TRY(dyn_h5_attr_ints(a->h5, at->path, "shape", shape, 2, &n, e));
+  if (n < 0)
+    DYN_TRY(
+        dyn_h5_attr_ints(a->h5, at->path, "h5sparse_shape", shape, 2, &n, e));
+  if (n < 0)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                       "attribute 'shape' is missing");
+  if (n != 2)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path, "shape has %d numbers",
+                       n);
+  DYN_TRY(check_shape(a, at, shape[0], shape[1], e));
+  st = read_compressed(a, at, csc, shape[0], shape[1], m, e);
+done:
+  return st;
+}
+
+/* ---- dense ---------------------------------------------------------------- */
+
+static DYN_STATUS read_dense(const dyn_h5ad *a, const place *at,
+                             const dyn_h5_info *o, dyn_matrix *m, dyn_err *e) {
+  char need[24], have[24];
+  dyn_status st = DYN_OK;
+  if (o->null) return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path, "is empty");
+  if (o->type == DYN_H5_TEXT || o->type == DYN_H5_TABLE ||
+      o->type == DYN_H5_STRANGE || o->rank < 1 || o->rank > 2)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                       "a matrix of numbers expected");
+  /* one gene or one cell was once stored as a vector */
+  bool row = o->rank == 1 && at->rows == 1 && at->cols == o->count;
+  int64_t rows = row ? 1 : o->dim[0];
+  int64_t cols = row ? o->count : o->rank == 2 ? o->dim[1] : 1;
+  if ((double)o->count * 4 > (double)dyn_h5_limit(a->h5))
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                       "%lldx%lld float needs %s, limit %s", (long long)rows,
+                       (long long)cols,
+                       dyn_bytes_text(need, (double)o->count * 4),
+                       dyn_bytes_text(have, (double)dyn_h5_limit(a->h5)));
+  DYN_TRY(check_shape(a, at, rows, cols, e));
+  ptrdiff_t size[2] = {(ptrdiff_t)rows, (ptrdiff_t)cols};
+  DYN_TRY(dyn_tensor_new(&m->dense, DYN_F32, 2, size, e));
+  st = dyn_h5_read(a->h5, at->path, at->field, DYN_H5_F32, 0, o->dim[0],
+                   (size_t)o->count, dyn_f32(&m->dense), e);
+done:
+  return st;
+}
+
+/* ---- summary -------------------------------------------------------------- */
+
+static void note(dyn_matrix *m, float v, int64_t row, int64_t col) {
+  if (isfinite(v)) {
+    m->integers = m->integers && v == floorf(v);
+    m->min = fmin(m->min, (double)v);
+    m->max = fmax(m->max, (double)v);
+    return;
+  }
+  if (m->row < 0) {
+    m->row = row;
+    m->col = col;
+  }
+  m->nan += isnan(v) != 0;
+  m->infinite += isnan(v) == 0;
+}
+
+static void summarise(dyn_matrix *m) {
+  m->row = m->col = -1;
+  m->integers = true;
+  m->min = INFINITY;
+  m->max = -INFINITY;
+  if (m->sparse) {
+    const dyn_csr *s = &m->csr;
+    int64_t nnz = dyn_csr_nnz(s);
+    for (ptrdiff_t i = 0; i < s->nrow; i++)
+      for (int64_t k = s->start[i]; k < s->start[i + 1]; k++)
+        note(m, s->val[k], i, s->col[k]);
+    if (nnz < (int64_t)s->nrow * s->ncol) note(m, 0, 0, 0);
+  } else {
+    const float *x = dyn_f32(&m->dense);
+    ptrdiff_t nc = m->dense.size[1], n = m->dense.size[0] * nc;
+    for (ptrdiff_t i = 0; i < n; i++) note(m, x[i], i / nc, i % nc);
+  }
+  if (m->min > m->max) m->min = m->max = 0;
+  m->negative = m->min < 0;
+}
+
+/* ---- places --------------------------------------------------------------- */
+
+static DYN_STATUS tenx_matrix(dyn_h5ad *a, place *at, dyn_matrix *m,
+                              dyn_err *e) {
+  char path[DYN_H5_PATH];
+  dyn_h5_info o;
+  int64_t shape[2];
+  dyn_status st = DYN_OK;
+  snprintf(at->path, sizeof at->path, "%s", a->group);
+  DYN_TRY(dyn_h5_join(a->h5, path, a->group, "shape", e));
+  DYN_TRY(dyn_h5_stat(a->h5, path, NULL, &o, e));
+  if (o.kind != DYN_H5_DATA || o.rank != 1 || o.count != 2 ||
+      o.type != DYN_H5_INTEGER)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, path, "two integers expected");
+  DYN_TRY(dyn_h5_read(a->h5, path, NULL, DYN_H5_I64, 0, 2, 2, shape, e));
+  /* compressed columns of features x barcodes are rows of cells x genes */
+  DYN_TRY(check_shape(a, at, shape[1], shape[0], e));
+  st = read_compressed(a, at, false, shape[1], shape[0], m, e);
+done:
+  return st;
+}
+
+/* A member of obsm, varp, ...; 'name' has a slash. */
+static DYN_STATUS aligned(dyn_h5ad *a, const char *name, const char *slash,
+                          place *at, dyn_err *e) {
+  bool obs = strncmp(name, "obs", 3) == 0, pairs = slash[-1] == 'p';
+  dyn_h5_info o;
+  at->rows = a->frame[obs ? DYN_AXIS_OBS : DYN_AXIS_VAR].n;
+  at->cols = pairs ? at->rows : -1;
+  at->row_axis = at->col_axis = obs ? "obs" : "var";
+  snprintf(at->path, sizeof at->path, "%.4s", name);
+  dyn_status st = dyn_h5_stat(a->h5, at->path, NULL, &o, e);
+  if (st == DYN_OK && o.type == DYN_H5_TABLE) {
+    at->field = slash + 1;
+    return st;
+  }
+  if (st == DYN_OK) snprintf(at->path, sizeof at->path, "%s", name);
+  return st;
+}
+
+static bool is_aligned(const char *name) {
+  return (strncmp(name, "obs", 3) == 0 || strncmp(name, "var", 3) == 0) &&
+         (name[3] == 'm' || name[3] == 'p') && name[4] == '/';
+}
+
+static DYN_STATUS find_place(dyn_h5ad *a, const char *name, place *at,
+                             dyn_err *e) {
+  char shown[80];
+  at->rows = a->frame[DYN_AXIS_OBS].n;
+  at->cols = a->frame[DYN_AXIS_VAR].n;
+  at->row_axis = dyn_frame_name(a, DYN_AXIS_OBS);
+  at->col_axis = dyn_frame_name(a, DYN_AXIS_VAR);
+  if (name && (strlen(name) > DYN_H5_PATH - 16 || strstr(name, "..")))
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, NULL, "no matrix '%s'",
+                       dyn_escape(shown, sizeof shown, name));
+  if (!name) {
+    snprintf(at->path, sizeof at->path, "X");
+  } else if (strcmp(name, "raw") == 0 && *a->rawx) {
+    snprintf(at->path, sizeof at->path, "%s", a->rawx);
+    at->cols = a->frame[DYN_AXIS_RAW].n;
+    at->col_axis = dyn_frame_name(a, DYN_AXIS_RAW);
+  } else if (is_aligned(name)) {
+    return aligned(a, name, strchr(name, '/'), at, e);
+  } else {
+    snprintf(at->path, sizeof at->path, "layers/%s", name);
+  }
+  return DYN_OK;
+}
+
+static DYN_STATUS no_matrix(dyn_h5ad *a, const char *name, const place *at,
+                            dyn_err *e) {
+  char shown[80];
+  dyn_textlist all = {0};
+  dyn_status st = dyn_h5ad_list(a, "layers", &all, e);
+  const char *first = all.n ? dyn_textlist_get(&all, 0) : "none";
+  if (st == DYN_OK && name)
+    st = dyn_h5_fail(
+        a->h5, e, DYN_EFORMAT, NULL, "no matrix '%s' (%lld layers, first: %s)",
+        dyn_escape(shown, sizeof shown, name), (long long)all.n, first);
+  else if (st == DYN_OK)
+    st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                     "missing (layers: %s; raw: %s)", first,
+                     *a->rawx ? "yes" : "no");
+  dyn_textlist_free(&all);
+  return st;
+}
+
+DYN_STATUS dyn_h5ad_matrix(dyn_h5ad *a, const char *name, dyn_matrix *m,
+                           dyn_err *e) {
+  place at = {0};
+  dyn_h5_info o;
+  char type[DYN_ENCODING];
+  dyn_status st = DYN_OK;
+  *m = (dyn_matrix){0};
+  if (*a->group && !name) {
+    at = (place){.rows = a->frame[DYN_AXIS_OBS].n,
+                 .cols = a->frame[DYN_AXIS_VAR].n,
+                 .row_axis = "barcodes",
+                 .col_axis = "features"};
+    DYN_TRY(tenx_matrix(a, &at, m, e));
+  } else {
+    DYN_TRY(find_place(a, name, &at, e));
+    DYN_TRY(dyn_h5_stat(a->h5, at.path, at.field, &o, e));
+    if (o.kind == DYN_H5_ABSENT) DYN_TRY(no_matrix(a, name, &at, e));
+    if (o.kind == DYN_H5_GROUP) {
+      DYN_TRY(read_sparse(a, &at, m, e));
+    } else {
+      if (!at.field) DYN_TRY(dyn_h5ad_encoding(a, at.path, type, e));
+      DYN_TRY(read_dense(a, &at, &o, m, e));
+    }
+  }
+  summarise(m);
+done:
+  if (st != DYN_OK) dyn_matrix_free(m);
+  return st;
+}
+
+DYN_STATUS dyn_h5ad_list(dyn_h5ad *a, const char *what, dyn_textlist *out,
+                         dyn_err *e) {
+  return dyn_h5_members(a->h5, what, out, e);
+}
+
+/* ---- uns, and a look at everything ---------------------------------------- */
+
+DYN_STATUS dyn_h5ad_uns(dyn_h5ad *a, const char *key, dyn_textlist *out,
+                        bool *found, dyn_err *e) {
+  char path[DYN_H5_PATH];
+  dyn_h5_info o;
+  *found = false;
+  if (strlen(key) + 8 > sizeof path) return DYN_OK;
+  snprintf(path, sizeof path, "uns/%s", key);
+  dyn_status st = dyn_h5_stat(a->h5, path, NULL, &o, e);
+  if (st != DYN_OK || o.kind != DYN_H5_DATA || o.type != DYN_H5_TEXT ||
+      o.rank > 1 || o.count != 1)
+    return st;
+  st = dyn_h5_texts(a->h5, path, NULL, (size_t)64 << 20, out, e);
+  *found = st == DYN_OK && out->n == 1;
+  return st;
+}
+
+static void shape_text(char *buf, size_t room, const dyn_h5_info *o) {
+  static const char *const type[] = {"strange", "integer", "float",
+                                     "boolean", "text",    "table"};
+  int at = snprintf(buf, room, "%s", o->null ? "nothing" : type[o->type]);
+  if (o->type == DYN_H5_INTEGER || o->type == DYN_H5_FLOAT)
+    at += snprintf(buf + at, room - (size_t)at, "%d", (int)(8 * o->item));
+  for (int i = 0; i < o->rank && at > 0 && (size_t)at < room; i++)
+    at += snprintf(buf + at, room - (size_t)at, "%s%lld", i ? " x " : " ",
+                   (long long)o->dim[i]);
+}
+
+/* "csr_matrix 5961 x 500", "categorical", "float32 6 x 4" */
+static DYN_STATUS what_is(dyn_h5ad *a, const char *path, const dyn_h5_info *o,
+                          char *buf, size_t room, dyn_err *e) {
+  char type[DYN_ENCODING];
+  int64_t shape[2];
+  int n;
+  if (o->kind == DYN_H5_DATA) return shape_text(buf, room, o), DYN_OK;
+  dyn_status st = DYN_OK;
+  DYN_TRY(dyn_h5_attr_text(a->h5, path, "encoding-type", type, sizeof type, e));
+  if (!*type)
+    DYN_TRY(
+        dyn_h5_attr_text(a->h5, path, "h5sparse_format", type, sizeof type, e));
+  DYN_TRY(dyn_h5_attr_ints(a->h5, path, "shape", shape, 2, &n, e));
+  char shown[DYN_ENCODING];
+  dyn_escape(shown, sizeof shown, *type ? type : "group");
+  if (n == 2)
+    snprintf(buf, room, "%s %lld x %lld", shown, (long long)shape[0],
+             (long long)shape[1]);
+  else
+    snprintf(buf, room, "%s", shown);
+done:
+  return st;
+}
+
+/* Encodings that are one thing: what is inside is not listed. */
+static bool closed(const char *what) {
+  static const char *const one[] = {"csr", "csc", "categorical", "nullable-",
+                                    "awkward"};
+  for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+    if (strncmp(what, one[i], strlen(one[i])) == 0) return true;
+  return false;
+}
+
+static DYN_STATUS list_below(dyn_h5ad *a, const char *path, int depth,
+                             int64_t most, dyn_textlist *paths,
+                             dyn_textlist *whats, dyn_err *e) {
+  dyn_textlist names = {0};
+  char sub[DYN_H5_PATH], what[200];
+  dyn_h5_info o;
+  dyn_status st = dyn_h5_members(a->h5, path, &names, e);
+  for (int64_t i = 0; st == DYN_OK && i < names.n && paths->n < most; i++) {
+    DYN_TRY(dyn_h5_join(a->h5, sub, path, dyn_textlist_get(&names, i), e));
+    DYN_TRY(dyn_h5_stat(a->h5, sub, NULL, &o, e));
+    DYN_TRY(what_is(a, sub, &o, what, sizeof what, e));
+    DYN_TRY(dyn_textlist_add(paths, sub, strlen(sub), e));
+    DYN_TRY(dyn_textlist_add(whats, what, strlen(what), e));
+    if (o.kind == DYN_H5_GROUP && depth < 3 && !closed(what))
+      DYN_TRY(list_below(a, sub, depth + 1, most, paths, whats, e));
+  }
+done:
+  dyn_textlist_free(&names);
+  return st;
+}
+
+DYN_STATUS dyn_h5ad_describe(dyn_h5ad *a, int64_t most, dyn_textlist *path,
+                             dyn_textlist *what, dyn_err *e) {
+  return list_below(a, "", 0, most, path, what, e);
+}
