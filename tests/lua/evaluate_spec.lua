@@ -144,3 +144,18 @@ test("evaluate.retention: a ratio of means, withheld when the native score is no
   near(r.net, (.22 - .1) / (.42 - .1))
   assert(r.lo < r.retention and r.retention < r.hi)
 end)
+
+test("evaluate: the largest true changes, ties by the lower gene", function()
+  local G = 300
+  local truth, pred = core.randn(1, 4, G, "double"), core.randn(2, 4, G, "double")
+  truth:narrow(2, 100, 160):fill_(2.5) -- a tie across the border of the choice
+  for _, top in ipairs { 3, 20, 64, 65, 299 } do
+    local got = core.pearson_rows(pred, truth, { top = top })
+    for i = 1, 4 do
+      local order = (truth:select(1, i):abs() * -1):argsort()
+      local list = {}
+      for k = 1, top do list[k] = order[k] end
+      near(got:get(i), core.pearson_rows(pred:index(2, list):rows(i, i), truth:index(2, list):rows(i, i)):get(1), 1e-13)
+    end
+  end
+end)
