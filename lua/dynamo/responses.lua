@@ -364,7 +364,7 @@ function class:describe()
     for _, r in ipairs(self.rows) do
       if r.context == name then rows[#rows + 1] = r end
     end
-    local moved = self.control:select(1, c):abs():max():item() > 0 and "" or ", no control profile"
+    local moved = self.control:select(1, c):abs():max():item() > 0 and "" or ", control profile is zero"
     lines[#lines + 1] = ("  context %s: %s%s"):format(label.safe(name), M.count_targets(rows), moved)
   end
   for _, note in ipairs(self.notes) do lines[#lines + 1] = "  note: " .. note end

@@ -18,7 +18,7 @@ test("responses: rows are sorted with their numbers", function()
   assert(table.concat(R:targets(), " ") == "A B" and #R:singles() == 2 and #R:combinations() == 1)
   assert(R:target_columns()[2][2] == 2)
   assert(tostring(R) == "Responses small.csv: 3 perturbations x 3 genes in 2 contexts, effects", tostring(R))
-  assert(R:describe():find("context K: 1 single, 1 double, no control profile", 1, true))
+  assert(R:describe():find("context K: 1 single, 1 double, control profile is zero", 1, true))
 end)
 
 test("responses: what does not fit together is an error", function()
