@@ -126,9 +126,13 @@ end
 local function no_column(f, file)
   local names, kind = column_names(f, "obs")
   local text
-  for _, name in ipairs(names) do text = text or kind[name] == "text" and name or nil end
+  for _, name in ipairs(names) do
+    for _, w in ipairs { "pert", "guide", "sgrna", "target", "gene", "condition", "knock", "crispr" } do
+      if kind[name] == "text" and name:lower():find(w, 1, true) then text = text or name end
+    end
+  end
   fail(file, ("no perturbation column (obs has: %s)"):format(#names > 0 and M.some(names) or "no columns"),
-    text and ('perturbation="%s"'):format(label.safe(text)) or nil)
+    ('perturbation="%s"'):format(text and label.safe(text) or "COLUMN"))
 end
 
 --- The perturbation column and who is a control: { column =, levels =, codes =, is_control = f(label), flag = f(row) or
