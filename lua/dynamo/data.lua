@@ -120,8 +120,18 @@ local function one_row_each(D)
   return true
 end
 
+-- HDF5 of other programs: say which, if it is known.
+local function check_kind(f, path)
+  local kind = f:kind()
+  if kind == "h5ad" or kind == "10x" then return end
+  f:close()
+  if kind == "model" then fail(path, "is a model of dynamo (use dynamo.load)") end
+  fail(path, "an HDF5 file that is neither AnnData nor 10x", "loom, h5mu: convert to .h5ad with scanpy or mudata")
+end
+
 local function read_h5(path, o)
   local f = M._open(path)
+  check_kind(f, path)
   local notes = {}
   local D = setmetatable({ file = path, options = o, notes = notes, cache = {}, effects = o.kind }, class)
   D.n = f:size()
@@ -449,31 +459,31 @@ function class.__tostring(D)
   return ("%s\n  perturbation%s: %s%s\n%s"):format(head, who, is, others, context_line(D))
 end
 
--- What to do with a file that is something else.
-M.elsewhere = {
-  edges = "a network (use dynamo.graph.read)", gmt = "gene sets (use dynamo.annotation.read)",
-  vectors = "gene vectors (use dynamo.embed.read)", model = "a model of dynamo (use dynamo.load)",
+-- What files of other kinds hold, and who reads them.
+local elsewhere = {
+  edges = "holds a network (use dynamo.graph.read)", gmt = "holds gene sets (use dynamo.annotation.read)",
+  vectors = "holds gene vectors (use dynamo.embed.read)", dynamo = "is a model of dynamo (use dynamo.load)",
 }
 
---- Why a file of a kind that is not read here is refused, and what to do: message, hint.
-function M.refusal(kind, reason)
-  if M.elsewhere[kind] then return "is " .. M.elsewhere[kind] end
-  local inspect = require "dynamo.inspect"
-  local other = inspect.unread[kind]
-  if other then return other.message, other.hint end
-  return ("not a format with responses (%s)"):format(reason or kind)
+-- Refuse a file of a kind that is not read here: what it is and what to do.
+local function refuse(path, kind, reason, hint)
+  local other = require("dynamo.inspect").unread[kind]
+  if other then fail(path, other.message, other.hint or hint) end
+  fail(path, elsewhere[kind] or ("not a format with responses (%s)"):format(reason or kind), hint)
 end
 
 local function read_one(path, o)
-  if not core.stat(path) and not M._virtual then err.raise { code = "EIO", file = path, message = "cannot open: no such file" } end
-  local word, reason = M._sniff(path)
+  if not core.stat(path) and not M._virtual then
+    err.raise { code = "EIO", file = path, message = "cannot open: no such file" }
+  end
+  local word, reason, hint = M._sniff(path)
   local kind = tostring(word):gsub("^%w+:", "")
-  if kind == "h5" or kind == "h5ad" or kind == "10x" then return read_h5(path, o) end
+  if kind == "h5" then return read_h5(path, o) end
   if kind == "wide" and not o.value then return read_wide(path, o) end
   local told = o.value or o.perturbation
-  if kind == "long" or told and (kind == "edges" or kind == "vectors" or kind == "table" or kind == "wide") then return read_long(path, o) end
-  local message, hint = M.refusal(kind, reason)
-  fail(path, message, hint)
+  local table_like = kind == "edges" or kind == "vectors" or kind == "table" or kind == "wide"
+  if kind == "long" or told and table_like then return read_long(path, o) end
+  refuse(path, kind, reason, hint)
 end
 
 --- Read perturbation data: an .h5ad or 10x file with cells or one row per perturbation, a long table (perturbation, gene,

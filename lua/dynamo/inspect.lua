@@ -27,10 +27,13 @@ M.unread = {
   rds = { message = "R data are not read", hint = 'in R: write.csv(readRDS("f.rds"), "f.csv")' },
   mat = { message = "MATLAB files are not read", hint = "export as csv" },
   xlsx = { message = "spreadsheets are not read", hint = "export as csv, and check gene names for dates" },
+  mex = { message = "10x folders are not read", hint = 'in Python: scanpy.read_10x_mtx(d).write_h5ad("f.h5ad")' },
+  directory = { message = "a folder, not a file" },
+  empty = { message = "the file is empty" },
+  utf16 = { message = "text in UTF-16 is not read", hint = "save it as UTF-8" },
   bzip2 = { message = "bzip2 is not read", hint = "unpack it first: bunzip2" },
   xz = { message = "xz is not read", hint = "unpack it first: unxz" },
 }
-M.unread.rda, M.unread.rdata, M.unread.r, M.unread.R = M.unread.rds, M.unread.rds, M.unread.rds, M.unread.rds
 
 local function put(lines, key, text) lines[#lines + 1] = ("  %-13s %s"):format(key, text) end
 
@@ -169,12 +172,11 @@ local function wide(path)
     (t.missing or 0) > 0 and (", %s missing"):format(commas(t.missing)) or "") }
   put(lines, "rows", roles.some(t.rows, 6))
   put(lines, "columns", roles.some(t.columns, 6))
-  put(lines, "read", code(('data.read("%s", { rows = "perturbations" }) or embed.read'):format(safe(path))))
+  put(lines, "read", code(('data.read("%s", { rows = "perturbations" })'):format(safe(path))))
   return lines
 end
 
-local readers = { h5 = h5, h5ad = h5, ["10x"] = h5, model = h5, hdf5 = h5, edges = edges, gmt = gmt, vectors = vectors,
-  word2vec = vectors, long = long, wide = wide, matrix = wide, expression = wide }
+local readers = { h5 = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
 
 -- Text that is nothing we know: its columns.
 local function plain(path, kind, reason)

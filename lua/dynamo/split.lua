@@ -143,7 +143,12 @@ end
 
 -- ---- the split column of a file ---------------------------------------------------------
 
-M.schema.column = { validate = share(0.1, "share of the training genes that are held out, if the file has no such part"), seed = seed_rule }
+M.schema.column = {
+  validate = share(0.1, "share of the training genes that are held out, if the file has no such part"),
+  conflict = { default = "error", values = { "error", "drop" },
+    help = "a perturbation that one context trains and another tests: stop, or leave it out of training" },
+  seed = seed_rule,
+}
 
 -- Rows of `list` whose genes are all in a share of the list's genes, and those without any of these genes.
 local function carve(R, list, validate, seed)
@@ -157,8 +162,22 @@ local function carve(R, list, validate, seed)
   return train, held, dropped
 end
 
+-- Leave out of training what is tested in any context.
+local function drop_tested(R, S)
+  local tested, n = {}, 0
+  for _, i in ipairs(S.test) do tested[R.rows[i].perturbation] = true end
+  for _, part in ipairs { "train", "validate" } do
+    local kept = {}
+    for _, i in ipairs(S[part]) do
+      if tested[R.rows[i].perturbation] then n = n + 1 else kept[#kept + 1] = i end
+    end
+    S[part] = kept
+  end
+  if n > 0 then S.notes[#S.notes + 1] = ("%d training rows of perturbations that another context tests are left out"):format(n) end
+end
+
 --- The parts that the file itself gives to its perturbations (`row.part`); validation genes are taken from train if the
---- file names none. Options: validate (0.1), seed. `make` raises EVALUE if the data have no parts.
+--- file names none. Options: validate (0.1), conflict ("error", "drop"), seed. `make` raises EVALUE if the data have no parts.
 ---@param opts? table
 ---@return table recipe
 function M.column(opts)
@@ -171,6 +190,7 @@ function M.column(opts)
       err.raise { code = "EVALUE", file = R.file, message = "split.column: no row has a part", hint = 'split = "COLUMN" in data.read' }
     end
     if none > 0 then S.notes[1] = ("%d rows without a part are left out"):format(none) end
+    if o.conflict == "drop" then drop_tested(R, S) end
     if #S.validate == 0 and o.validate > 0 then
       local dropped
       S.train, S.validate, dropped = carve(R, S.train, o.validate, seed)
@@ -275,23 +295,49 @@ M.schema.contexts = {
   test = { type = "table|string", item = "string", required = true, help = "contexts that training never sees" },
   unseen = share(0.25, "share of the target genes that are unseen in every context; 0: any gene is tested"),
   validate = share(0.1, "share of the other genes that are held out for early stopping"),
+  parts = { default = "genes", values = { "genes", "column" }, help = "column: the test rows of the file, in place of `unseen`" },
   seed = seed_rule,
 }
 
+-- Part of each row: by its genes, or by the file, where a perturbation tested in a held-out context trains nowhere.
+local function parts_of(R, o, held, seed)
+  if o.parts == "genes" then
+    local part = deal_genes(R:targets(), o.unseen, o.validate, seed)
+    return function(row) return common_part(row, part) end
+  end
+  local tested, list, validate = {}, {}, {}
+  for _, row in ipairs(R.rows) do
+    if held[row.context] and row.part == "test" then tested[row.perturbation] = true end
+  end
+  for i, row in ipairs(R.rows) do
+    if row.part == "train" and not tested[row.perturbation] then list[#list + 1] = i end
+  end
+  local _, v = carve(R, list, o.validate, seed)
+  for _, i in ipairs(v) do validate[R.rows[i].perturbation] = true end
+  return function(row)
+    if held[row.context] and row.part == "test" then return "test" end
+    if tested[row.perturbation] or row.part == "test" then return nil end
+    return (validate[row.perturbation] or row.part == "validate") and "validate" or row.part
+  end
+end
+
 --- A held-out cell line: training sees the other contexts, and of them no test gene. The genes are those that
 --- `unseen_genes` holds out with the same seed. `S.native` has the train and validation rows of the held-out contexts,
---- for the native model, its centroid and templates; a zero-shot model may not use them.
----@param opts table  test = { "RPE1" }, unseen = 0.25, validate = 0.1, seed
+--- for the native model, its centroid and templates; a zero-shot model may not use them. `parts = "column"` tests what
+--- the file tests in the held-out contexts.
+---@param opts table  test = { "RPE1" }, unseen = 0.25, validate = 0.1, parts = "genes" | "column", seed
 ---@return table recipe
 function M.contexts(opts)
   return make_recipe("contexts", opts, function(o, R, seed)
-    local S = new_split("contexts", seed, o.unseen > 0 and "gene" or "row")
-    local held, part = {}, deal_genes(R:targets(), o.unseen, o.validate, seed)
+    local by_file = o.parts == "column"
+    local S = new_split("contexts", seed, by_file and "perturbation" or o.unseen > 0 and "gene" or "row")
+    local held = {}
     for _, c in ipairs(type(o.test) == "string" and { o.test } or o.test) do held[R.contexts[R:control_index(c)]] = true end
     S.native = { train = {}, validate = {} }
+    local part = parts_of(R, o, held, seed)
     for i, row in ipairs(R.rows) do
-      local p = common_part(row, part)
-      if held[row.context] and (p == "test" or o.unseen == 0) then add(S, "test", i)
+      local p = part(row)
+      if held[row.context] and (p == "test" or o.unseen == 0 and not by_file) then add(S, "test", i)
       elseif held[row.context] and p then add(S.native, p, i)
       elseif p == "train" or p == "validate" then add(S, p, i) end
     end

@@ -40,6 +40,7 @@ end
 
 local function fake(t)
   local f = {}
+  function f:kind() return t.kind or "h5ad" end
   function f:size() return #t.x, #t.x[1] end
   function f:names(axis)
     if axis == "raw" then return t.raw_names or {} end
@@ -285,8 +286,9 @@ end)
 
 test("data: files that are something else", function()
   raises("cannot open: no such file", data.read, "nowhere.h5ad")
-  raises("is gene sets (use dynamo.annotation.read)", with, long(), "gmt")
+  raises("r.csv: holds gene sets (use dynamo.annotation.read)", with, long(), "gmt")
   raises("can run code when loaded", with, long(), "pickle")
+  raises("neither AnnData nor 10x", read, cells { kind = "other" })
   raises("option 'nonfinite' must be one of error mask", data.read, "x", { nonfinite = "zero" })
   raises("unknown option 'contorl'; did you mean 'control'?", data.read, "x", { contorl = "c" })
 end)
@@ -339,3 +341,18 @@ real("cells/norman_mcfaline_500genes.h5ad", function(path)
   local k, at = R:find("k562", "KLF1"), require("dynamo.responses").places(R.genes)
   assert(R.delta:get(k, at.HBZ) > .5 and R.delta:get(k, at.HBG2) > .5)
 end)
+
+if core.read_long then
+  real("responses/perturbqa/k562-de.csv.gz", function(path)
+    local R = data.read(path, { context_name = "K562" }):responses()
+    assert(R.kind == "label" and #R.rows == 1831 and #R.genes == 4136 and R.mask:sum():item() == 157679)
+    local split, evaluate, baseline = require "dynamo.split", require "dynamo.evaluate", require "dynamo.baseline"
+    local S = split.column { validate = 0 }:make(R)
+    assert(#S.test == 267)
+    local v = evaluate.score(R, S.test, (baseline.mean():fit { responses = R, train = S.train }:predict(S.test)))
+    local s = evaluate.summarise(v.auroc, { draws = 100 })
+    assert(s.n_defined == 665 and s.mean == .5)
+  end)
+else
+  print "# skip perturbqa: no reader of tables"
+end

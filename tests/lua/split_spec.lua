@@ -74,6 +74,13 @@ test("split.column: the file's parts, validation genes from train", function()
   R.rows[20].part, R.rows[1].part = nil, "validate"
   S = split.column {}:make(R)
   assert(#S.validate == 1 and #S.test == 4 and S.notes[1] == "1 rows without a part are left out")
+  R = data(20)
+  for _, r in ipairs(R.rows) do r.part = (r.context == "K" and r.perturbation < "G16" or r.perturbation > "G05" and r.context == "R") and "train" or "test" end
+  raises("G01 is in both train (G01) and test (G01)", function() return split.column {}:make(R) end)
+  S = split.column { conflict = "drop" }:make(R)
+  assert(#S.train + #S.validate == 20 and #S.test == 10)
+  S = split.contexts { test = "R", parts = "column", validate = .1 }:make(R)
+  assert(#S.test == 5 and #S.train + #S.validate == 10 and #S.native.train + #S.native.validate == 15)
   raises("no row has a part", function() return split.column {}:make(data(5)) end)
 end)
 
