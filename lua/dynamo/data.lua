@@ -149,7 +149,7 @@ local function read_h5(path, o)
   if D.kind == "profiles" then
     D.counts = roles.cell_counts(f)
     for _, name in ipairs(f:layers()) do
-      if name == "mask" then D.mask = f:matrix "mask" end
+      if name == "mask" or name == "weight" then D[name] = f:matrix(name) end
     end
   end
   f:close()
@@ -251,7 +251,7 @@ local function contexts_of(groups)
 end
 
 -- Responses from the means of groups (K, G) and their mask or nil.
-local function from_groups(D, groups, means, W, o)
+local function from_groups(D, groups, means, W, o, weight)
   local contexts = contexts_of(groups)
   local need = not D.effects and D.need_control
   local control, seen = controls(D, groups, means, W, contexts, need)
@@ -272,7 +272,7 @@ local function from_groups(D, groups, means, W, o)
   local mask = W and W:index(1, list) * seen:index(1, context_list)
   if mask then delta = delta * mask end
   return { genes = D.genes, contexts = contexts, rows = rows, delta = delta, mask = mask, control = control,
-    kind = D.effects == "label" and "label" or "effect", file = D.file, notes = notes }
+    weight = weight and weight:index(1, list), kind = D.effects == "label" and "label" or "effect", file = D.file, notes = notes }
 end
 
 -- The cells that belong to rows or are controls.
@@ -298,11 +298,9 @@ local function h5_responses(D, o)
   local means, W = x:group_means(of, #groups), nil
   for _, g in ipairs(groups) do g.cells = D.counts and D.counts:get(g.first) or nil end
   if D.nonfinite then means, W = clean(means) end
-  if D.mask then
-    local m = core.is_sparse(D.mask) and D.mask or core.sparse_from_dense(D.mask)
-    W = m:group_means(of, #groups):gt(0) * (W or 1)
-  end
-  local t = from_groups(D, groups, means, W, o)
+  local function layer(m) return (core.is_sparse(m) and m or core.sparse_from_dense(m)):group_means(of, #groups) end
+  if D.mask then W = layer(D.mask):gt(0) * (W or 1) end
+  local t = from_groups(D, groups, means, W, o, D.weight and layer(D.weight))
   if D.kind == "cells" and not D.nonfinite then t.cells = cells_of(D, groups, of, t) end
   return responses.new(t)
 end
@@ -340,7 +338,8 @@ local function long_responses(D, o)
     groups[k] = { perturbation = D.perturbation.names[p[1]], context = context, n = o.min_cells, cells = 1, part = part }
   end
   local Y, W = dense_long(t, #D.genes)
-  return responses.new(from_groups(D, groups, Y, W, o))
+  local weight = t.weights and core.sparse(#t.pairs, #D.genes, t.rows, t.cols, t.weights):dense "double"
+  return responses.new(from_groups(D, groups, Y, W, o, weight))
 end
 
 -- Which side of a wide table has the perturbations: the one with a control label, else the rows (unless told).

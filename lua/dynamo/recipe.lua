@@ -5,9 +5,11 @@ local options = require "dynamo.options"
 local M = {}
 
 local function text(v)
-  if type(v) ~= "table" then return options.quote(v):gsub("'", '"') end
+  if type(v) ~= "table" then return (options.quote(v):gsub("'", '"')) end
   local meta = getmetatable(v)
   if meta and meta.__tostring then return tostring(v) end
+  if v.source then return tostring(v.source) end -- an Embedding
+  if #v > 8 then return ("{ %s, ... %d }"):format(text(v[1]), #v) end
   local parts = {}
   for _, k in ipairs(label.sorted_keys_any(v)) do
     parts[#parts + 1] = (type(k) == "number" and "" or tostring(k) .. " = ") .. text(v[k])

@@ -8,6 +8,7 @@
 --               sorted by context, then perturbation
 --     delta     Tensor double (N, G): change against the control mean of the row's own context, or labels 0/1
 --     mask      Tensor double (N, G): 1 observed, 0 not; nil when everything is observed
+--     weight    Tensor double (N, G) of the entries, or nil: all 1
 --     kind      "effect" | "label"
 --     cells     nil, or { x = Sparse|Tensor float (cells, G), row_of = {row of a cell, 0: control}, context_of = {index} }
 --     file      where it comes from                          notes     list of sentences about what was decided
@@ -107,7 +108,10 @@ local function shapes(R)
   if R.control:size(1) ~= #R.contexts or R.control:size(2) ~= g then
     fail(R, ("control is %dx%d, expected %d contexts x %d genes"):format(R.control:size(1), R.control:size(2), #R.contexts, g))
   end
-  if R.mask and (R.mask:size(1) ~= n or R.mask:size(2) ~= g) then fail(R, "mask and delta have different shapes") end
+  for _, key in ipairs { "mask", "weight" } do
+    local m = R[key]
+    if m and (m:size(1) ~= n or m:size(2) ~= g) then fail(R, key .. " and delta have different shapes") end
+  end
 end
 
 --- Responses from their parts (fields as at the top of this file; `control`, `targets`, `kind` and `notes` may be
@@ -116,7 +120,7 @@ end
 ---@return table
 function M.new(t)
   local R = setmetatable({ genes = t.genes, contexts = t.contexts, rows = {}, delta = t.delta, mask = t.mask,
-    kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {} }, class)
+    weight = t.weight, kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {} }, class)
   R.control = t.control or core.zeros(#R.contexts, #R.genes, "double")
   local known = M.places(R.contexts)
   for i, r in ipairs(t.rows) do
@@ -130,7 +134,7 @@ function M.new(t)
     local rows = {}
     for i, old in ipairs(order) do rows[i] = R.rows[old] end
     R.rows, R.delta = rows, R.delta:index(1, order)
-    if R.mask then R.mask = R.mask:index(1, order) end
+    R.mask, R.weight = R.mask and R.mask:index(1, order), R.weight and R.weight:index(1, order)
     R.cells = move_cells(R.cells, order)
   end
   return R
@@ -227,7 +231,7 @@ function class:select(indices)
   local rows = {}
   for i, k in ipairs(indices) do rows[i] = self.rows[k] end
   return M.new { genes = self.genes, contexts = self.contexts, rows = rows, delta = M.pick(self.delta, indices),
-    mask = self.mask and M.pick(self.mask, indices), control = self.control, kind = self.kind,
+    mask = self.mask and M.pick(self.mask, indices), weight = self.weight and M.pick(self.weight, indices), control = self.control, kind = self.kind,
     cells = move_cells(self.cells, indices), file = self.file, notes = self.notes }
 end
 
@@ -243,7 +247,7 @@ function class:take_genes(names)
   if same then return self end
   local cells = self.cells and { x = self.cells.x:index(2, list), row_of = self.cells.row_of, context_of = self.cells.context_of }
   return M.new { genes = names, contexts = self.contexts, rows = self.rows, delta = self.delta:index(2, list),
-    mask = self.mask and self.mask:index(2, list), control = self.control:index(2, list), kind = self.kind,
+    mask = self.mask and self.mask:index(2, list), weight = self.weight and self.weight:index(2, list), control = self.control:index(2, list), kind = self.kind,
     cells = cells, file = self.file, notes = self.notes }
 end
 
@@ -316,6 +320,16 @@ local function join_genes(parts)
   return genes, out, notes
 end
 
+-- mask or weight of all parts (1 where a part has none), or nil if no part has it.
+local function join_field(parts, key, width)
+  local blocks, any = {}, false
+  for p, R in ipairs(parts) do
+    any = any or R[key] ~= nil
+    blocks[p] = R[key] or core.full(1, #R.rows, width, "double")
+  end
+  return any and core.cat(blocks, 1) or nil
+end
+
 --- Several Responses with different contexts as one, over the genes that all of them have (a note counts the others).
 --- Raises EVALUE: a context in two of them, effects beside labels, no shared gene.
 ---@param parts table[]
@@ -325,19 +339,17 @@ function M.join(parts)
   local contexts = join_contexts(parts)
   local genes, same, notes = join_genes(parts)
   local t = { genes = genes, rows = {}, kind = parts[1].kind, notes = notes }
-  local delta, mask, control, files, any = {}, {}, {}, {}, false
-  for _, R in ipairs(same) do any = any or R.mask ~= nil end
+  local delta, control, files = {}, {}, {}
   for p, R in ipairs(same) do
     for _, r in ipairs(R.rows) do t.rows[#t.rows + 1] = r end
     delta[p], control[p], files[p] = R.delta, R.control, tostring(R.file)
-    mask[p] = any and (R.mask or core.full(1, #R.rows, #genes, "double")) or nil
   end
   local order, sorted = {}, {}
   for i = 1, #contexts do order[i] = i end
   table.sort(order, function(a, b) return contexts[a] < contexts[b] end)
   for i, k in ipairs(order) do sorted[i] = contexts[k] end
   t.contexts, t.file = sorted, table.concat(files, ", ")
-  t.delta, t.mask = core.cat(delta, 1), any and core.cat(mask, 1) or nil
+  t.delta, t.mask, t.weight = core.cat(delta, 1), join_field(same, "mask", #genes), join_field(same, "weight", #genes)
   t.control, t.cells = core.cat(control, 1):index(1, order), join_cells(same, sorted)
   return M.new(t)
 end

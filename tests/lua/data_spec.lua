@@ -263,6 +263,8 @@ test("data: long tables are labels or effects, absent pairs unobserved", functio
   assert(R.kind == "effect" and R.contexts[1] == "K562" and R.control:get(1, 1) == 0)
   R = with(long { contexts = { "R", "K" }, pairs = { { 1, 2 }, { 1, 1 } }, columns = { perturbation = "p", context = "line" } }, "long"):responses()
   assert(R.rows[1].context == "K" and R.rows[1].perturbation == "KLF1" and R.delta:get(2, 2) == 1)
+  R = with(long { weights = core.tensor({ .5, 2, 4 }, "double") }, "long"):responses()
+  assert(R.weight:get(2, 3) == 2 and R.weight:get(1, 2) == 4 and R:take_genes({ "z" }).weight:get(2, 1) == 2 and R:select({ 2 }).weight:get(1, 1) == .5)
 end)
 
 test("data: wide tables, which side is which, the control row comes off", function()
