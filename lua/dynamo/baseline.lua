@@ -17,7 +17,9 @@ local responses = require "dynamo.responses"
 
 local M = { schema = {} }
 
-local function fail(name, message) err.raise { code = "EVALUE", message = ("baseline.%s: %s"):format(name, message) } end
+local function fail(name, message)
+  err.raise { code = "EVALUE", message = ("baseline.%s: %s"):format(name, message) }
+end
 
 -- ---- without input --------------------------------------------------------------------------
 
@@ -124,7 +126,9 @@ end
 function M.knn(opts)
   return predictor.new("baseline", "knn", opts, M.schema.knn, function(o, env)
     local e = predictor.embedding_of("knn", o, env)
-    local single = predictor.remembered(function(context) return knn_single(o, e, predictor.singles_of(env, context)) end)
+    local single = predictor.remembered(function(context)
+      return knn_single(o, e, predictor.singles_of(env, context))
+    end)
     return function(context, rows) return predictor.from_genes(rows, single(context)) end
   end)
 end
@@ -133,7 +137,8 @@ end
 
 M.schema.additive = {
   fallback = { default = "knn", values = { "knn", "mean" }, help = "for a gene without a measured single" },
-  scale = { default = 1, type = "number|string", help = '1, a number, or "fit": one factor fitted on training combinations' },
+  scale = { default = 1, type = "number|string",
+    help = '1, a number, or "fit": one factor fitted on training combinations' },
   embedding = predictor.embedding_rule,
 }
 
@@ -188,15 +193,16 @@ function M.additive(opts)
     end)
     return function(context, rows)
       local p = parts(context)
-      return predictor.from_genes(rows, p.single, p.scale ~= 1 and function(r) return #r.targets > 1 and p.scale or 1 end or nil)
+      if p.scale == 1 then return predictor.from_genes(rows, p.single) end
+      return predictor.from_genes(rows, p.single, function(r) return #r.targets > 1 and p.scale or 1 end)
     end
   end)
 end
 
 M.schema.matching_mean = {}
 
---- The mean of the measured responses to the single genes (Systema); a gene without one counts as the cell-weighted mean
---- of all training perturbations.
+--- The mean of the measured responses to the single genes (Systema); a gene without one counts as the cell-weighted
+--- mean of all training perturbations.
 ---@return table recipe
 function M.matching_mean(opts)
   return predictor.new("baseline", "matching_mean", opts, M.schema.matching_mean, function(_, env)
@@ -253,7 +259,9 @@ end
 function M.ridge(opts)
   return predictor.new("baseline", "ridge", opts, M.schema.ridge, function(o, env)
     local e = predictor.embedding_of("ridge", o, env)
-    local single = predictor.remembered(function(context) return ridge_single(o, e, predictor.singles_of(env, context)) end)
+    local single = predictor.remembered(function(context)
+      return ridge_single(o, e, predictor.singles_of(env, context))
+    end)
     return function(context, rows) return predictor.from_genes(rows, single(context)) end
   end)
 end
@@ -264,7 +272,8 @@ M.schema.kernel_ridge = {
   embeddings = { type = "table", help = "several Embeddings or recipes: the mean of their kernels" },
 }
 
---- Kernel ridge: ybar + k' (K + lambda I)^-1 (Y - ybar), K the mean of the cosine kernels of the embeddings, not centred.
+--- Kernel ridge: ybar + k' (K + lambda I)^-1 (Y - ybar), K the mean of the cosine kernels of the embeddings, not
+--- centred.
 ---@param opts? table  lambda, embedding, embeddings
 ---@return table recipe
 function M.kernel_ridge(opts)
@@ -296,7 +305,8 @@ end
 
 M.schema.linear = {
   genes = { default = "training", values = { "training", "identity" }, help = "G: scores of genes, or none" },
-  perturbations = { default = "training", values = { "training", "embedding" }, help = "P: rows of G, or an embedding" },
+  perturbations = { default = "training", values = { "training", "embedding" },
+    help = "P: rows of G, or an embedding" },
   dim = { default = 10, type = "integer", min = 1, help = "of G" },
   gene_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lg" },
   perturbation_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lp" },
@@ -321,7 +331,12 @@ end
 -- delta(p) = G W p + b from gene scores Z (G, K) or nil (identity), vectors P (n, q) and changes Y (n, G).
 local function bilinear(Z, P, Y, b, lg, lp)
   local Yc = (Y - b):t()
-  local A = Z and core.solve(Z:t():matmul(Z) + core.eye(Z:size(2), "double") * lg, Z:t():matmul(Yc):matmul(P)) or Yc:matmul(P) / (1 + lg)
+  local A
+  if Z then
+    A = core.solve(Z:t():matmul(Z) + core.eye(Z:size(2), "double") * lg, Z:t():matmul(Yc):matmul(P))
+  else
+    A = Yc:matmul(P) / (1 + lg)
+  end
   local W = core.solve(P:t():matmul(P) + core.eye(P:size(2), "double") * lp, A:t()) -- (q, K)
   return function(p) return Z and p:matmul(W):matmul(Z:t()) or p:matmul(W) end
 end
@@ -349,17 +364,22 @@ end
 -- Rows of the gene scores as vectors of the genes that are measured.
 local function score_lookup(R, Z)
   local at = responses.places(R.genes)
-  return { has = function(_, g) return at[g] ~= nil end, dim = function() return Z:size(2) end, rows = function(_, names)
+  local e = {}
+  function e:has(g) return at[g] ~= nil end
+  function e:dim() return Z:size(2) end
+  function e:rows(names)
     local list = {}
     for i, g in ipairs(names) do list[i] = at[g] end
     return Z:index(1, list)
-  end }
+  end
+  return e
 end
 
 local function linear_fit(o, env, context)
   local R, s = env.responses, predictor.set_of(env, context)
   if #s.rows == 0 then fail("linear", "no training rows") end
-  local scores = (o.genes == "training" or o.perturbations == "training") and gene_scores(env, context, s, o.dim, o.control)
+  local needed = o.genes == "training" or o.perturbations == "training"
+  local scores = needed and gene_scores(env, context, s, o.dim, o.control)
   local e = o.perturbations == "training" and score_lookup(R, scores) or predictor.embedding_of("linear", o, env)
   local function lookup(names) return predictor.vectors(e, names) end
   local P, have = perturbation_vectors(lookup, s.targets)
@@ -367,7 +387,8 @@ local function linear_fit(o, env, context)
   for k = 1, #s.rows do list[#list + 1] = have[k] and k or nil end
   local Y = responses.pick(s.residual, list) + s.base
   local b = #list > 0 and Y:sum(1) / (#list + (o.control and 1 or 0)) or s.base
-  local f = #list > 0 and bilinear(o.genes == "training" and scores or nil, P:index(1, list), Y, b, o.gene_ridge, o.perturbation_ridge)
+  local Z = o.genes == "training" and scores or nil
+  local f = #list > 0 and bilinear(Z, P:index(1, list), Y, b, o.gene_ridge, o.perturbation_ridge)
   return function(rows)
     local targets, there, flags = {}, {}, {}
     for i, r in ipairs(rows) do targets[i] = r.targets end
@@ -416,7 +437,9 @@ function M.copy(opts)
       for i, r in ipairs(rows) do
         local list = elsewhere(R, r.perturbation, context, o.from)
         flags[i] = #list > 0 and "seen" or "mean"
-        local d = #list > 0 and predictor.base_of({ kind = "effect", genes = R.genes }, R.delta:index(1, list), R.mask and R.mask:index(1, list))
+        local W = R.mask and responses.pick(R.mask, list)
+        local plain = { kind = "effect", genes = R.genes }
+        local d = #list > 0 and predictor.base_of(plain, R.delta:index(1, list), W)
         blocks[i] = (d or predictor.set_of(env, context).base):reshape(1, #R.genes)
       end
       return core.cat(blocks, 1), flags
@@ -446,7 +469,9 @@ end
 ---@return table recipe
 function M.carried(opts)
   return predictor.new("baseline", "carried", opts, M.schema.carried, function(o, env)
-    local fit = predictor.remembered(function(context) return (o.base or M.knn()):fit(source_env(env, context, o.from)) end)
+    local fit = predictor.remembered(function(context)
+      return (o.base or M.knn()):fit(source_env(env, context, o.from))
+    end)
     return function(context, rows) return fit(context):predict(rows) end
   end)
 end
@@ -466,9 +491,12 @@ function M.template(opts)
           if env.responses.rows[i].context == context then own[#own + 1] = i end
         end
       end
-      if #own == 0 then fail("template", ("no training rows in context '%s' (env.native)"):format(label.safe(context))) end
+      if #own == 0 then
+        fail("template", ("no training rows in context '%s' (env.native)"):format(label.safe(context)))
+      end
       local target = setmetatable({ train = own }, { __index = env })
-      return { model = (o.base or M.knn()):fit(source), shift = predictor.set_of(target, context).base - predictor.set_of(source, context).base }
+      local shift = predictor.set_of(target, context).base - predictor.set_of(source, context).base
+      return { model = (o.base or M.knn()):fit(source), shift = shift }
     end)
     return function(context, rows)
       local p = fit(context)

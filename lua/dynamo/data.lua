@@ -1,5 +1,5 @@
---- Reading perturbation data: cells or profiles in .h5ad and 10x files, response tables as text. A Dataset knows what its
---- columns mean and gives Responses, what splits, baselines and models work on.
+--- Reading perturbation data: cells or profiles in .h5ad and 10x files, response tables as text. A Dataset knows what
+--- its columns mean and gives Responses, what splits, baselines and models work on.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
@@ -24,25 +24,33 @@ local commas = responses.commas
 
 M.schema.read = {
   perturbation = { type = "string", help = "column with the perturbation; default: found by name and content" },
-  control = { type = "string|table", item = "string", help = "label or labels of control cells; default: control, ctrl, non-targeting, ..." },
-  combine = { type = "string|boolean", help = "separator of combinations; false: labels are not split; default: found out" },
+  control = { type = "string|table", item = "string",
+    help = "label or labels of control cells; default: control, ctrl, non-targeting, ..." },
+  combine = { type = "string|boolean",
+    help = "separator of combinations; false: labels are not split; default: found out" },
   context = { type = "string|boolean", help = "column with the cell line or type; false: one context" },
   context_name = { type = "string", help = "name of the context of a file without such a column" },
   batch = { type = "string", help = "column with the batch" },
-  genes = { type = "string", help = "var column with gene names; default: the index, or symbols if it has Ensembl ids" },
+  genes = { type = "string",
+    help = "var column with gene names; default: the index, or symbols if it has Ensembl ids" },
   gene = { type = "string", help = "gene column of a long table" },
   value = { type = "string", help = "value column of a long table" },
   weight = { type = "string", help = "weight column of a long table" },
   layer = { type = "string", help = "layer to read in place of X; \"raw\"" },
-  duplicates = { default = "error", values = { "error", "first", "sum", "suffix", "mean" }, help = "genes that occur twice; in tables error or mean" },
-  nonfinite = { default = "error", values = { "error", "mask" }, help = "NaN and infinite values: stop, or count as unobserved" },
+  duplicates = { default = "error", values = { "error", "first", "sum", "suffix", "mean" },
+    help = "genes that occur twice; in tables error or mean" },
+  nonfinite = { default = "error", values = { "error", "mask" },
+    help = "NaN and infinite values: stop, or count as unobserved" },
   split = { type = "string", help = "column with train and test" },
-  kind = { values = { "effect", "label" }, type = "string", help = "effect: values are changes already, no control needed; label: values are 0 and 1" },
-  rows = { values = { "perturbations", "genes" }, type = "string", help = "what the rows of a wide table are; default: found out" },
+  kind = { values = { "effect", "label" }, type = "string",
+    help = "effect: values are changes already, no control needed; label: values are 0 and 1" },
+  rows = { values = { "perturbations", "genes" }, type = "string",
+    help = "what the rows of a wide table are; default: found out" },
 }
 
 M.schema.responses = {
-  min_cells = { default = 1, type = "integer", min = 1, help = "perturbations with fewer cells in a context are left out" },
+  min_cells = { default = 1, type = "integer", min = 1,
+    help = "perturbations with fewer cells in a context are left out" },
 }
 
 local class = {}
@@ -72,11 +80,13 @@ end
 local function check_finite(f, file, o, info, genes, notes)
   if not info.nonfinite or info.nonfinite == 0 then return false end
   local cells = f:names "obs"
-  local where = ("first at cell '%s', gene '%s'"):format(label.safe(cells[info.row] or "?"), label.safe(genes[info.col] or "?"))
+  local where = ("first at cell '%s', gene '%s'"):format(label.safe(cells[info.row] or "?"),
+    label.safe(genes[info.col] or "?"))
   if o.nonfinite == "error" then
     fail(file, ("%s: %s NaN or infinite, %s"):format(o.layer or "X", commas(info.nonfinite), where), 'nonfinite="mask"')
   end
-  notes[#notes + 1] = ("%s values are NaN or infinite (%s) and count as unobserved"):format(commas(info.nonfinite), where)
+  notes[#notes + 1] = ("%s values are NaN or infinite (%s) and count as unobserved"):format(commas(info.nonfinite),
+    where)
   return true
 end
 
@@ -144,7 +154,8 @@ local function read_h5(path, o)
   D.nonfinite = check_finite(f, path, o, info, raw, notes)
   D.x, D.values = to_log(x, info, notes, o.kind)
   D.format = core.is_sparse(D.x) and "CSR" or "dense"
-  D.perturbation.names, D.perturbation.separator = roles.normalise(path, D.perturbation.levels, D.perturbation.is_control, D.genes, o.combine)
+  D.perturbation.names, D.perturbation.separator = roles.normalise(path, D.perturbation.levels,
+    D.perturbation.is_control, D.genes, o.combine)
   D.kind = one_row_each(D) and "profiles" or "cells"
   if D.kind == "profiles" then
     D.counts = roles.cell_counts(f)
@@ -266,13 +277,16 @@ local function from_groups(D, groups, means, W, o, weight)
   end
   local notes = {}
   for i, note in ipairs(D.notes) do notes[i] = note end
-  if dropped > 0 then notes[#notes + 1] = ("%d perturbations with fewer than %d cells are left out"):format(dropped, o.min_cells) end
+  if dropped > 0 then
+    notes[#notes + 1] = ("%d perturbations with fewer than %d cells are left out"):format(dropped, o.min_cells)
+  end
   if #rows == 0 then fail(D.file, "no perturbation is left besides controls") end
   local delta = means:index(1, list) - control:index(1, context_list)
   local mask = W and W:index(1, list) * seen:index(1, context_list)
   if mask then delta = delta * mask end
   return { genes = D.genes, contexts = contexts, rows = rows, delta = delta, mask = mask, control = control,
-    weight = weight and weight:index(1, list), kind = D.effects == "label" and "label" or "effect", file = D.file, notes = notes }
+    weight = weight and weight:index(1, list), kind = D.effects == "label" and "label" or "effect",
+    file = D.file, notes = notes }
 end
 
 -- The cells that belong to rows or are controls.
@@ -310,7 +324,8 @@ end
 local function read_long(path, o)
   local t = M._long(path, { perturbation = o.perturbation, gene = o.gene, value = o.value, weight = o.weight,
     context = o.context or nil, split = o.split, duplicates = o.duplicates == "mean" and "mean" or "error" })
-  local D = setmetatable({ file = path, options = o, notes = {}, cache = {}, kind = "long", genes = t.genes, table = t }, class)
+  local D = setmetatable({ file = path, options = o, notes = {}, cache = {}, kind = "long", genes = t.genes,
+    table = t }, class)
   D.effects = o.kind or (t.binary and "label" or "effect")
   D.values = D.effects .. "s"
   local is_control = label.control_test(o.control)
@@ -335,7 +350,8 @@ local function long_responses(D, o)
     local context = D.context and t.contexts[p[2]] or D.context_name or D.options.context_name or "all"
     local part = p[3] and require("dynamo.split").part_name(p[3])
     if p[3] and not part then fail(D.file, ("part '%s' is not train, validate or test"):format(label.safe(p[3]))) end
-    groups[k] = { perturbation = D.perturbation.names[p[1]], context = context, n = o.min_cells, cells = 1, part = part }
+    groups[k] = { perturbation = D.perturbation.names[p[1]], context = context, n = o.min_cells, cells = 1,
+      part = part }
   end
   local Y, W = dense_long(t, #D.genes)
   local weight = t.weights and core.sparse(#t.pairs, #D.genes, t.rows, t.cols, t.weights):dense "double"
@@ -373,7 +389,9 @@ end
 local function wide_responses(D, o)
   local groups = {}
   local context = D.context_name or D.options.context_name or "all"
-  for k, p in ipairs(D.perturbation.names) do groups[k] = { perturbation = p, context = context, n = o.min_cells, cells = 1 } end
+  for k, p in ipairs(D.perturbation.names) do
+    groups[k] = { perturbation = p, context = context, n = o.min_cells, cells = 1 }
+  end
   local Y, W = D.matrix, nil
   if D.missing > 0 then Y, W = clean(Y) end
   return responses.new(from_groups(D, groups, Y, W, o))
@@ -423,7 +441,9 @@ local function census(D)
 end
 
 local function context_line(D)
-  if not D.context then return ("  context: one ('%s')"):format(label.safe(D.context_name or D.options.context_name or "all")) end
+  if not D.context then
+    return ("  context: one ('%s')"):format(label.safe(D.context_name or D.options.context_name or "all"))
+  end
   local used, names = {}, {}
   if D.x then
     for i = 1, D.n do
@@ -448,13 +468,15 @@ function class.__tostring(D)
   if D.x then
     head = head .. ("%s %s x %s genes, %s float, %s"):format(commas(D.n), D.kind, commas(#D.genes), D.format, D.values)
   elseif D.kind == "long" then
-    head = head .. ("%s %s of %s perturbations x %s genes"):format(commas(D.table.rows:size(1)), D.values, commas(D.n), commas(#D.genes))
+    head = head .. ("%s %s of %s perturbations x %s genes"):format(commas(D.table.rows:size(1)), D.values,
+      commas(D.n), commas(#D.genes))
   else
     head = head .. ("%s perturbations x %s genes, %s"):format(commas(D.n), commas(#D.genes), D.values)
   end
   local control, others = census(D)
   local who = D.perturbation.column and (" '%s'"):format(label.safe(D.perturbation.column)) or ""
-  local is = control > 0 and ("control (%s %s), "):format(commas(control), D.kind == "cells" and "cells" or "rows") or ""
+  local unit = D.kind == "cells" and "cells" or "rows"
+  local is = control > 0 and ("control (%s %s), "):format(commas(control), unit) or ""
   return ("%s\n  perturbation%s: %s%s\n%s"):format(head, who, is, others, context_line(D))
 end
 
@@ -485,20 +507,23 @@ local function read_one(path, o)
   refuse(path, kind, reason, hint)
 end
 
---- Read perturbation data: an .h5ad or 10x file with cells or one row per perturbation, a long table (perturbation, gene,
---- value), a wide one; or a list of files with different contexts, joined over the genes they share.
+--- Read perturbation data: an .h5ad or 10x file with cells or one row per perturbation, a long table (perturbation,
+--- gene, value), a wide one; or a list of files with different contexts, joined over the genes they share.
 ---
 --- Roles of columns are found by name and content, noted in `.notes`, and can be given (`opts`). Counts are scaled to
 --- 10,000 a cell and log1p is taken. Raises EIO, EFORMAT: one sentence with file, what was found, what was expected.
 ---@param path string|string[]
----@param opts? table  perturbation, control, combine, context, batch, genes, layer, duplicates, nonfinite, split, kind, ...
+---@param opts? table  perturbation, control, combine, context, batch, genes, layer, duplicates, nonfinite, split, ...
 ---@return table Dataset with responses(opts), genes, notes
 function M.read(path, opts)
   local o = options.check("data.read", opts, M.schema.read)
   if type(path) == "string" then return read_one(path, o) end
-  if type(path) ~= "table" or #path == 0 then err.raise { code = "EOPTION", message = "data.read: a path or a list of paths expected" } end
+  if type(path) ~= "table" or #path == 0 then
+    err.raise { code = "EOPTION", message = "data.read: a path or a list of paths expected" }
+  end
   if #path == 1 then return read_one(path[1], o) end
-  local D = setmetatable({ files = {}, notes = {}, cache = {}, options = o, kind = "several", file = table.concat(path, ", ") }, class)
+  local D = setmetatable({ files = {}, notes = {}, cache = {}, options = o, kind = "several",
+    file = table.concat(path, ", ") }, class)
   local lists = {}
   for i, p in ipairs(path) do
     local part = read_one(p, o)

@@ -1,10 +1,10 @@
 --- Scores of predicted responses, their summaries with intervals, and paired comparisons.
 --
--- A key is metric@reference/genes: "pearson@centroid/all-target". References: `control` (deltas as they are), `centroid`
--- (the mean delta of the training perturbations comes off truth and prediction), `none`. Gene sets: `all`, `top20` (the
--- 20 largest true changes, lower gene first among ties), `-target`: without the perturbed genes, which come off before
--- the 20 are taken. NaN means that the data cannot score a row (constant truth, fewer than three genes); a prediction that
--- says nothing (constant on the genes scored) is 0.
+-- A key is metric@reference/genes: "pearson@centroid/all-target". References: `control` (deltas as they are),
+-- `centroid` (the mean delta of the training perturbations comes off truth and prediction), `none`. Gene sets: `all`,
+-- `top20` (the 20 largest true changes, lower gene first among ties), `-target`: without the perturbed genes, which
+-- come off before the 20 are taken. NaN means that the data cannot score a row (constant truth, fewer than three
+-- genes); a prediction that says nothing (constant on the genes scored) is 0.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
@@ -57,7 +57,8 @@ for _, reference in ipairs { "control", "centroid" } do
         centroid = reference == "centroid", top = genes == "top20" and 20 or 0, target = target == "" }
     end
   end
-  profile[#profile + 1] = { key = ("cosine@%s/all"):format(reference), metric = "cosine_rows", centroid = reference == "centroid",
+  profile[#profile + 1] = { key = ("cosine@%s/all"):format(reference), metric = "cosine_rows",
+    centroid = reference == "centroid",
     top = 0, target = true }
 end
 profile[#profile + 1] = { key = "mse@none/all", metric = "mse_rows", top = 0, target = true }
@@ -156,7 +157,8 @@ local function score_labels(R, rows, p)
   local out, genes = {}, {}
   for _, context in ipairs(order) do
     local idx = at(rows, lists[context])
-    local a = core.auroc_cols(p:index(1, lists[context]), R.delta:index(1, idx), R.mask and R.mask:index(1, idx)):totable()
+    local mask = R.mask and R.mask:index(1, idx)
+    local a = core.auroc_cols(p:index(1, lists[context]), R.delta:index(1, idx), mask):totable()
     for g = 1, #a do out[#out + 1], genes[#genes + 1] = a[g], (#order > 1 and context .. "/" or "") .. R.genes[g] end
   end
   return { auroc = out }, genes
@@ -167,7 +169,8 @@ end
 ---
 --- Keys: pearson@{control,centroid}/{all,top20}[-target], cosine@{control,centroid}/all, mse@none/{all,top20},
 --- relerr@control/all, direction@control/all, pds_l2, nir. Columns that refer to the centroid need `opts.centroid`.
---- Raises EVALUE: shapes, a prediction that is not finite (with perturbation and gene). Cost O(n G log G), retrieval O(n^2 G).
+--- Raises EVALUE: shapes, a prediction that is not finite (with perturbation and gene). Cost O(n G log G), retrieval
+--- O(n^2 G).
 ---@param R table Responses
 ---@param rows integer[]  the test rows
 ---@param predicted userdata  Tensor (#rows, G) of deltas, or scores of labels
@@ -187,7 +190,8 @@ function M.score(R, rows, predicted, opts)
     local places = lists[context]
     local idx, out = at(rows, places), {}
     local b = { t = R.delta:index(1, idx), p = p:index(1, places), mask = R.mask and R.mask:index(1, idx), eps = o.eps,
-      exclude = R:target_columns(idx), centroid = o.centroid and o.centroid:select(1, R:control_index(context)):to "double" }
+      exclude = R:target_columns(idx) }
+    if o.centroid then b.centroid = o.centroid:select(1, R:control_index(context)):to "double" end
     score_profiles(b, out)
     if o.retrieval and not R.mask then score_retrieval(b, out) end
     for key, list in pairs(out) do
@@ -244,7 +248,8 @@ local function median(sorted)
 end
 
 local interval_rules = {
-  names = { type = "table", help = "what each value belongs to; values of equal names (several seeds) are averaged first" },
+  names = { type = "table",
+    help = "what each value belongs to; values of equal names (several seeds) are averaged first" },
   level = { default = 0.95, type = "number", min = 0.5, max = 0.999, help = "of the interval" },
   draws = { default = 10000, type = "integer", min = 100, help = "resamples of the bootstrap" },
   seed = { default = 1, type = "integer", min = 0, help = "of the resamples" },
@@ -254,8 +259,8 @@ M.schema.summarise = interval_rules
 --- Mean over perturbations with a percentile bootstrap interval.
 ---
 --- `values` is a list of numbers, or one list per seed (then `names` too): the values of a perturbation are averaged
---- over the seeds in which it was tested before perturbations are resampled. NaN is dropped and counted; fewer than five
---- values have no interval.
+--- over the seeds in which it was tested before perturbations are resampled. NaN is dropped and counted; fewer than
+--- five values have no interval.
 ---@param values table
 ---@param opts? table  names, level, draws, seed
 ---@return table { mean, median, lo, hi, n (distinct names), n_defined }
@@ -265,7 +270,8 @@ function M.summarise(values, opts)
   local kept = defined(all)
   local r = { n = #all, n_defined = #kept, mean = NAN, median = NAN }
   if #kept == 0 then return r end
-  local mean, lo, hi = core.bootstrap_mean(core.tensor(kept, "double"), { seed = o.seed, draws = o.draws, level = o.level })
+  local how = { seed = o.seed, draws = o.draws, level = o.level }
+  local mean, lo, hi = core.bootstrap_mean(core.tensor(kept, "double"), how)
   r.mean, r.median = mean, median(kept)
   if #kept >= 5 then r.lo, r.hi = lo, hi end
   return r
@@ -320,7 +326,8 @@ function M.paired(a, b, opts)
   local o = options.check("evaluate.paired", opts, M.schema.paired)
   local x, y = aligned(a, b, o.names, o.names_b)
   if #x == 0 then return { n = 0, wins = 0, mean = NAN } end
-  local r = core.paired(core.tensor(x, "double"), core.tensor(y, "double"), { seed = o.seed, draws = o.draws, level = o.level })
+  local how = { seed = o.seed, draws = o.draws, level = o.level }
+  local r = core.paired(core.tensor(x, "double"), core.tensor(y, "double"), how)
   if #x <= 20 then
     local d = {}
     for i = 1, #x do d[i] = x[i] - y[i] end
@@ -378,14 +385,15 @@ local function ratios(x, y, draws, seed)
   return out
 end
 
-M.schema.retention = { template = { type = "table", help = "scores of the target line's train mean on the same rows: gives `net`" } }
+M.schema.retention = { template = { type = "table",
+  help = "scores of the target line's train mean on the same rows: gives `net`" } }
 for k, v in pairs(interval_rules) do M.schema.retention[k] = v end
 M.schema.retention.draws = { default = 2000, type = "integer", min = 100, help = "resamples of the bootstrap" }
 
 --- Transfer retention: mean score of the transferred model over mean score of the native one, on identical test
---- perturbations, genes and reference of the target line. A ratio of means with an interval from resampling perturbations
---- jointly; nil if the native score's own interval includes 0 (`reason` says so). With `template`, `net` is the same
---- after the train mean's score has come off both.
+--- perturbations, genes and reference of the target line. A ratio of means with an interval from resampling
+--- perturbations jointly; nil if the native score's own interval includes 0 (`reason` says so). With `template`,
+--- `net` is the same after the train mean's score has come off both.
 ---@param transfer table  values, or one list per seed
 ---@param native table
 ---@param opts? table  names, template, level, draws, seed

@@ -45,9 +45,12 @@ local function code(text) return ("dynamo." .. text) end
 local function column_text(f, axis, c)
   if c.kind == "text" then
     local counts, shown = roles.level_counts(f:column(axis, c.name)), {}
-    if #counts == #f:column(axis, c.name).codes and #counts > 12 then return ("%s (text, all different)"):format(safe(c.name)) end
+    if #counts == #f:column(axis, c.name).codes and #counts > 12 then
+      return ("%s (text, all different)"):format(safe(c.name))
+    end
     for i = 1, math.min(4, #counts) do shown[i] = ("%s %s"):format(safe(counts[i][1]), commas(counts[i][2])) end
-    return ("%s (%s: %s%s)"):format(safe(c.name), commas(#counts), table.concat(shown, ", "), #counts > 4 and ", …" or "")
+    if #counts > 4 then shown[5] = "…" end
+    return ("%s (%s: %s)"):format(safe(c.name), commas(#counts), table.concat(shown, ", "))
   end
   local v = f:column(axis, c.name).values
   if c.kind == "boolean" then return ("%s (true for %s)"):format(safe(c.name), commas(v:sum():item())) end
@@ -65,7 +68,8 @@ local function columns_text(lines, f, axis)
 end
 
 local function range_text(x, info)
-  local what = core.is_sparse(x) and ("sparse, %.1f%% not zero"):format(100 * x:nnz() / math.max(1, x:size(1) * x:size(2))) or "dense"
+  local what, size = "dense", math.max(1, x:size(1) * x:size(2))
+  if core.is_sparse(x) then what = ("sparse, %.1f%% not zero"):format(100 * x:nnz() / size) end
   local kind = info.integers and "whole numbers (counts)" or info.negative and "negative values (scaled)" or
     (info.max or 0) <= 20 and "fractions (log1p?)" or "fractions"
   local bad = (info.nonfinite or 0) > 0 and (", %s NaN or infinite"):format(commas(info.nonfinite)) or ""
@@ -91,7 +95,8 @@ local function h5(path)
   local f = core.h5_open(path)
   local kind = f:kind()
   if kind == "other" or kind == "model" then
-    local lines = { ("%s: %s"):format(safe(path), kind == "model" and "a model of dynamo" or "an HDF5 file of another kind") }
+    local what = kind == "model" and "a model of dynamo" or "an HDF5 file of another kind"
+    local lines = { ("%s: %s"):format(safe(path), what) }
     for i, d in ipairs(f:describe()) do
       if i <= 20 then put(lines, safe(d.path or d[1]), safe(d.what or d[2])) end
     end
@@ -117,9 +122,10 @@ end
 
 local function edges(path)
   local t = core.read_edges(path, {})
-  local lines = { ("%s: a network, %s edges between %s genes%s"):format(safe(path), commas(t.from:size(1)), commas(#t.names), t.signed and ", signed" or "") }
-  put(lines, "lines", ("%s; %s repeats merged, %s self-loops dropped, %s contradictory signs"):format(commas(t.lines or 0),
-    commas(t.repeats or 0), commas(t.loops or 0), commas(t.conflicts or 0)))
+  local lines = { ("%s: a network, %s edges between %s genes%s"):format(safe(path), commas(t.from:size(1)),
+    commas(#t.names), t.signed and ", signed" or "") }
+  put(lines, "lines", ("%s; %s repeats merged, %s self-loops dropped, %s contradictory signs"):format(
+    commas(t.lines or 0), commas(t.repeats or 0), commas(t.loops or 0), commas(t.conflicts or 0)))
   put(lines, "genes", roles.some(t.names, 8))
   put(lines, "read", code(('graph.read "%s"'):format(safe(path))))
   return lines
@@ -151,8 +157,11 @@ end
 local function long(path)
   local t = core.read_long(path, {})
   local n = t.rows:size(1)
-  local lines = { ("%s: a table of responses, %s values, %s perturbations x %s genes"):format(safe(path), commas(n), commas(#t.perturbations), commas(#t.genes)) }
-  for _, role in ipairs(label.sorted_keys(t.columns or {})) do put(lines, role, ("column '%s'"):format(safe(tostring(t.columns[role])))) end
+  local lines = { ("%s: a table of responses, %s values, %s perturbations x %s genes"):format(safe(path), commas(n),
+    commas(#t.perturbations), commas(#t.genes)) }
+  for _, role in ipairs(label.sorted_keys(t.columns or {})) do
+    put(lines, role, ("column '%s'"):format(safe(tostring(t.columns[role]))))
+  end
   put(lines, "values", t.binary and ("labels, %.1f%% are 1"):format(100 * t.values:mean():item()) or
     ("%.4g .. %.4g"):format(t.values:min():item(), t.values:max():item()))
   put(lines, "observed", ("%.1f%% of all pairs"):format(100 * n / (#t.pairs * #t.genes)))
@@ -160,7 +169,9 @@ local function long(path)
   for _, p in ipairs(t.pairs) do
     if p[3] then count[p[3]] = (count[p[3]] or 0) + 1 end
   end
-  for _, part in ipairs(label.sorted_keys(count)) do parts[#parts + 1] = ("%s %s"):format(commas(count[part]), safe(part)) end
+  for _, part in ipairs(label.sorted_keys(count)) do
+    parts[#parts + 1] = ("%s %s"):format(commas(count[part]), safe(part))
+  end
   if #parts > 0 then put(lines, "split", table.concat(parts, ", ")) end
   put(lines, "read", code(('data.read "%s"'):format(safe(path))))
   return lines

@@ -71,7 +71,8 @@ local function separates(labels, sep, is_control, known)
 end
 
 --- What separates the genes of combinations: "+" if any label has it, else the first of _ | ; , & that splits every
---- label which has it into known genes or labels of their own; nil if there are no combinations. Never "-": HLA-A, NKX2-1.
+--- label which has it into known genes or labels of their own; nil if there are no combinations. Never "-": HLA-A,
+--- NKX2-1.
 ---@param labels string[]
 ---@param is_control fun(s: string): boolean
 ---@param known table<string, any>  names of genes
@@ -108,7 +109,9 @@ function M.splitter(_, is_control, sep)
       end
       table.sort(parts)
       for i = 2, #parts do
-        if parts[i] == parts[i - 1] then error(("perturbation '%s' names %s twice"):format(M.safe(raw), parts[i]), 0) end
+        if parts[i] == parts[i - 1] then
+          error(("perturbation '%s' names %s twice"):format(M.safe(raw), parts[i]), 0)
+        end
       end
       s = #parts == 0 and "control" or table.concat(parts, "+")
     end

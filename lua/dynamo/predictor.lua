@@ -36,7 +36,8 @@ end
 function M.set_of(env, context, size)
   local R, rows = env.responses, M.pool(env, context, size)
   if #rows == 0 and size then rows = M.pool(env, context) end
-  local s = { rows = rows, Y = responses.pick(R.delta, rows), W = R.mask and responses.pick(R.mask, rows), targets = {}, genes = {} }
+  local s = { rows = rows, Y = responses.pick(R.delta, rows), W = R.mask and responses.pick(R.mask, rows),
+    targets = {}, genes = {} }
   s.base = M.base_of(R, s.Y, s.W)
   s.residual = s.Y - s.base
   if s.W then s.residual = s.residual * s.W end
@@ -65,7 +66,8 @@ function M.records(R, rows)
   local out = {}
   for i, r in ipairs(rows) do
     r = type(r) == "number" and R.rows[r] or r
-    out[i] = { perturbation = r.perturbation, context = r.context, targets = r.targets or label.targets(r.perturbation) }
+    local targets = r.targets or label.targets(r.perturbation)
+    out[i] = { perturbation = r.perturbation, context = r.context, targets = targets }
   end
   return out
 end

@@ -10,7 +10,8 @@
 --     mask      Tensor double (N, G): 1 observed, 0 not; nil when everything is observed
 --     weight    Tensor double (N, G) of the entries, or nil: all 1
 --     kind      "effect" | "label"
---     cells     nil, or { x = Sparse|Tensor float (cells, G), row_of = {row of a cell, 0: control}, context_of = {index} }
+--     cells     nil, or { x = Sparse|Tensor float (cells, G), row_of = {row or 0: control},
+--               context_of = {index} }
 --     file      where it comes from                          notes     list of sentences about what was decided
 local core = require "dynamo.core"
 local err = require "dynamo.error"
@@ -80,7 +81,8 @@ local function sorted_order(R)
   for k = 2, #order do
     local a, b = R.rows[order[k - 1]], R.rows[order[k]]
     if a.context == b.context and a.perturbation == b.perturbation then
-      fail(R, ("perturbation '%s' is there twice in context '%s'"):format(label.safe(a.perturbation), label.safe(a.context)))
+      fail(R, ("perturbation '%s' is there twice in context '%s'"):format(label.safe(a.perturbation),
+        label.safe(a.context)))
     end
   end
   return not sorted and order or nil
@@ -93,7 +95,8 @@ local function move_cells(cells, order)
   for i, old in ipairs(order) do new[old] = i end
   for c, row in ipairs(cells.row_of) do
     if row == 0 or new[row] then
-      keep[#keep + 1], row_of[#row_of + 1], context_of[#context_of + 1] = c, row == 0 and 0 or new[row], cells.context_of[c]
+      keep[#keep + 1], row_of[#row_of + 1], context_of[#context_of + 1] = c, row == 0 and 0 or new[row],
+        cells.context_of[c]
     end
   end
   local x = #keep == #cells.row_of and cells.x or cells.x:index(1, keep)
@@ -106,7 +109,8 @@ local function shapes(R)
     fail(R, ("delta is %dx%d, expected %d rows x %d genes"):format(R.delta:size(1), R.delta:size(2), n, g))
   end
   if R.control:size(1) ~= #R.contexts or R.control:size(2) ~= g then
-    fail(R, ("control is %dx%d, expected %d contexts x %d genes"):format(R.control:size(1), R.control:size(2), #R.contexts, g))
+    fail(R, ("control is %dx%d, expected %d contexts x %d genes"):format(R.control:size(1), R.control:size(2),
+      #R.contexts, g))
   end
   for _, key in ipairs { "mask", "weight" } do
     local m = R[key]
@@ -231,7 +235,8 @@ function class:select(indices)
   local rows = {}
   for i, k in ipairs(indices) do rows[i] = self.rows[k] end
   return M.new { genes = self.genes, contexts = self.contexts, rows = rows, delta = M.pick(self.delta, indices),
-    mask = self.mask and M.pick(self.mask, indices), weight = self.weight and M.pick(self.weight, indices), control = self.control, kind = self.kind,
+    mask = self.mask and M.pick(self.mask, indices), weight = self.weight and M.pick(self.weight, indices),
+      control = self.control, kind = self.kind,
     cells = move_cells(self.cells, indices), file = self.file, notes = self.notes }
 end
 
@@ -245,9 +250,11 @@ function class:take_genes(names)
     same = same and list[i] == i
   end
   if same then return self end
-  local cells = self.cells and { x = self.cells.x:index(2, list), row_of = self.cells.row_of, context_of = self.cells.context_of }
+  local cells = self.cells and { x = self.cells.x:index(2, list), row_of = self.cells.row_of,
+    context_of = self.cells.context_of }
   return M.new { genes = names, contexts = self.contexts, rows = self.rows, delta = self.delta:index(2, list),
-    mask = self.mask and self.mask:index(2, list), weight = self.weight and self.weight:index(2, list), control = self.control:index(2, list), kind = self.kind,
+    mask = self.mask and self.mask:index(2, list), weight = self.weight and self.weight:index(2, list),
+      control = self.control:index(2, list), kind = self.kind,
     cells = cells, file = self.file, notes = self.notes }
 end
 
@@ -291,10 +298,13 @@ end
 local function join_contexts(parts)
   local contexts, from = {}, {}
   for _, R in ipairs(parts) do
-    if R.kind ~= parts[1].kind then fail(R, ("has %ss, %s has %ss"):format(R.kind, tostring(parts[1].file), parts[1].kind)) end
+    if R.kind ~= parts[1].kind then
+      fail(R, ("has %ss, %s has %ss"):format(R.kind, tostring(parts[1].file), parts[1].kind))
+    end
     for _, c in ipairs(R.contexts) do
       if from[c] then
-        fail(R, ("context '%s' is in %s as well"):format(label.safe(c), tostring(from[c])), "context_name = \"...\" for each file")
+        fail(R, ("context '%s' is in %s as well"):format(label.safe(c), tostring(from[c])),
+          "context_name = \"...\" for each file")
       end
       from[c], contexts[#contexts + 1] = R.file or "another part", c
     end
@@ -313,7 +323,8 @@ local function join_genes(parts)
   if #genes == 0 then fail(parts[2], ("no gene in common with %s"):format(tostring(parts[1].file))) end
   for p, R in ipairs(parts) do
     if #R.genes > #genes then
-      notes[#notes + 1] = ("%s: %s of %s genes are in all files"):format(tostring(R.file), M.commas(#genes), M.commas(#R.genes))
+      notes[#notes + 1] = ("%s: %s of %s genes are in all files"):format(tostring(R.file), M.commas(#genes),
+        M.commas(#R.genes))
     end
     out[p] = R:take_genes(genes)
   end
@@ -342,7 +353,7 @@ function M.join(parts)
   local delta, control, files = {}, {}, {}
   for p, R in ipairs(same) do
     for _, r in ipairs(R.rows) do t.rows[#t.rows + 1] = r end
-    delta[p], control[p], files[p] = R.delta, R.control, tostring(R.file)
+    delta[p], control[p], files[p] = R.delta, R.control, tostring(R.file):match "[^/]*$"
   end
   local order, sorted = {}, {}
   for i = 1, #contexts do order[i] = i end
@@ -362,7 +373,8 @@ function M.count_targets(rows)
   for _, r in ipairs(rows) do by[#r.targets] = (by[#r.targets] or 0) + 1 end
   local names = { "single", "double", "triple" }
   for _, n in ipairs(label.sorted_keys(by)) do
-    parts[#parts + 1] = ("%s %s%s"):format(M.commas(by[n]), names[n] or ("combination of %d"):format(n), by[n] == 1 and "" or "s")
+    parts[#parts + 1] = ("%s %s%s"):format(M.commas(by[n]), names[n] or ("combination of %d"):format(n), by[n] == 1
+      and "" or "s")
   end
   return #parts > 0 and table.concat(parts, ", ") or "none"
 end
@@ -387,7 +399,8 @@ function class.__tostring(R)
   local seen = R.mask and (", %.1f%% observed"):format(100 * R.mask:mean():item()) or ""
   local cells = R.cells and (", %s cells"):format(M.commas(#R.cells.row_of)) or ""
   return ("Responses%s: %s perturbations x %s genes in %d context%s, %ss%s%s"):format(
-    R.file and " " .. label.safe(R.file:match "[^/]*$") or "", M.commas(#R.rows), M.commas(#R.genes), #R.contexts,
+    R.file and " " .. label.safe(R.file:match ", " and R.file or R.file:match "[^/]*$") or "", M.commas(#R.rows),
+      M.commas(#R.genes), #R.contexts,
     #R.contexts == 1 and "" or "s", R.kind, seen, cells)
 end
 

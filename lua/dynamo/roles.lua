@@ -46,11 +46,13 @@ function M.named_column(f, file, axis, name, want)
   local names, kind = column_names(f, axis)
   if not kind[name] then
     local near = options.nearest(name, names)
-    fail(file, ("%s column '%s' not found (have: %s)%s"):format(axis, label.safe(name), #names > 0 and M.some(names) or "none",
+    fail(file, ("%s column '%s' not found (have: %s)%s"):format(axis, label.safe(name), #names > 0 and M.some(names)
+      or "none",
       near and ("; did you mean '%s'?"):format(label.safe(near)) or ""))
   end
   if want and kind[name] ~= want then
-    fail(file, ("%s column '%s' holds %s, text was expected"):format(axis, label.safe(name), KIND[kind[name]] or kind[name]))
+    fail(file, ("%s column '%s' holds %s, text was expected"):format(axis, label.safe(name), KIND[kind[name]]
+      or kind[name]))
   end
   return f:column(axis, name)
 end
@@ -99,7 +101,8 @@ end
 local function likely_control(counts)
   for _, level in ipairs(counts) do
     local low = level[1]:lower()
-    for _, w in ipairs { "non-target", "nontarget", "non_target", "control", "ctrl", "unperturbed", "scramble", "mock", "neg" } do
+    for _, w in ipairs { "non-target", "nontarget", "non_target", "control", "ctrl", "unperturbed", "scramble",
+      "mock", "neg" } do
       if low:find(w, 1, true) then return level[1] end
     end
   end
@@ -160,7 +163,8 @@ function M.perturbation(f, file, o, effects, notes)
     end
   end
   if not usable(column) then
-    no_control(file, chosen, level_counts(column), type(o.control) == "table" and table.concat(o.control, " ") or o.control)
+    no_control(file, chosen, level_counts(column), type(o.control) == "table" and table.concat(o.control, " ")
+      or o.control)
   end
   if flag then notes[#notes + 1] = ("controls are marked in obs '%s'"):format(flag_name) end
   return { column = chosen, levels = column.levels, codes = column.codes, is_control = is_control, flag = flag }
@@ -210,7 +214,8 @@ function M.cell_counts(f)
   return name and f:column("obs", name).values
 end
 
-local PARTS = { train = true, test = true, validate = true, val = true, valid = true, validation = true, training = true }
+local PARTS = { train = true, test = true, validate = true, val = true, valid = true, validation = true,
+  training = true }
 
 --- The column with train and test { levels, codes }: the one named, or 'split' if its words are parts.
 function M.split(f, file, o)
@@ -276,7 +281,8 @@ function M.duplicates(f, file, names, policy, notes)
           if c.kind == "text" then others[#others + 1] = c.name end
         end
         fail(file, ("var: '%s' is there twice (genes %d and %d)"):format(label.safe(g), columns[first[g]], i),
-          'duplicates="first", "sum" or "suffix"' .. (others[1] and (', or genes="%s"'):format(label.safe(others[1])) or ""))
+          'duplicates="first", "sum" or "suffix"' .. (others[1] and (', or genes="%s"'):format(label.safe(others[1]))
+            or ""))
       end
     end
   end

@@ -2,7 +2,8 @@
 --
 -- A recipe such as `split.unseen_genes { test = 0.25 }` is made into a Split by `recipe:make(R, seed)`:
 --
---     { name =, seed =, train = {row indices}, validate = {...}, test = {...}, group = { [row] = "unseen"|"1/2 seen"|... },
+--     { name =, seed =, train = {row indices}, validate = {...}, test = {...}, group = { [row] = "unseen"|"1/2
+-- seen"|... },
 --       unit = "gene"|"perturbation"|"row", notes = {...}, native = nil or { train =, validate = } }
 --
 -- `unit` is what may not be in both train and test. The same seed gives the same split everywhere.
@@ -21,7 +22,8 @@ class.__index = class
 local function fail(name, message) err.raise { code = "EVALUE", message = ("split.%s: %s"):format(name, message) } end
 
 local seed_rule = { type = "integer", min = 0, help = "default: the seed of the run" }
-local share = function(default, help) return { default = default, type = "number", min = 0, max = 0.99, help = help } end
+local share = function(default, help) return { default = default, type = "number", min = 0, max = 0.99,
+  help = help } end
 
 -- ---- helpers ---------------------------------------------------------------------
 
@@ -65,7 +67,8 @@ local function genes_of(R, list)
 end
 
 local function new_split(name, seed, unit)
-  return setmetatable({ name = name, seed = seed, unit = unit, train = {}, validate = {}, test = {}, group = {}, notes = {} }, class)
+  return setmetatable({ name = name, seed = seed, unit = unit, train = {}, validate = {}, test = {}, group = {},
+    notes = {} }, class)
 end
 
 local function add(S, part, i) S[part][#S[part] + 1] = i end
@@ -107,7 +110,8 @@ end
 M.schema.unseen_genes = {
   test = share(0.25, "share of the target genes that are tested"),
   validate = share(0.1, "share of the other genes that are held out for early stopping"),
-  mixed = { default = "drop", values = { "drop", "test" }, help = "combinations of test and training genes: leave out, or test" },
+  mixed = { default = "drop", values = { "drop", "test" },
+    help = "combinations of test and training genes: leave out, or test" },
   seed = seed_rule,
 }
 
@@ -173,11 +177,14 @@ local function drop_tested(R, S)
     end
     S[part] = kept
   end
-  if n > 0 then S.notes[#S.notes + 1] = ("%d training rows of perturbations that another context tests are left out"):format(n) end
+  if n > 0 then
+    S.notes[#S.notes + 1] = ("%d training rows of perturbations that another context tests are left out"):format(n)
+  end
 end
 
 --- The parts that the file itself gives to its perturbations (`row.part`); validation genes are taken from train if the
---- file names none. Options: validate (0.1), conflict ("error", "drop"), seed. `make` raises EVALUE if the data have no parts.
+--- file names none. Options: validate (0.1), conflict ("error", "drop"), seed. `make` raises EVALUE if the data have
+--- no parts.
 ---@param opts? table
 ---@return table recipe
 function M.column(opts)
@@ -187,14 +194,17 @@ function M.column(opts)
       if row.part then add(S, row.part, i) else none = none + 1 end
     end
     if none == #R.rows then
-      err.raise { code = "EVALUE", file = R.file, message = "split.column: no row has a part", hint = 'split = "COLUMN" in data.read' }
+      err.raise { code = "EVALUE", file = R.file, message = "split.column: no row has a part",
+        hint = 'split = "COLUMN" in data.read' }
     end
     if none > 0 then S.notes[1] = ("%d rows without a part are left out"):format(none) end
     if o.conflict == "drop" then drop_tested(R, S) end
     if #S.validate == 0 and o.validate > 0 then
       local dropped
       S.train, S.validate, dropped = carve(R, S.train, o.validate, seed)
-      if dropped > 0 then S.notes[#S.notes + 1] = ("%d combinations of training and validation genes are left out"):format(dropped) end
+      if dropped > 0 then
+        S.notes[#S.notes + 1] = ("%d combinations of training and validation genes are left out"):format(dropped)
+      end
     end
     return finish(R, S)
   end)
@@ -205,7 +215,8 @@ end
 M.schema.combinations = {
   test = share(0.25, "share of genes, and of combinations of seen genes, that are tested"),
   validate = share(0.1, "the same inside training"),
-  singles = { default = "split", values = { "split", "all" }, help = "split: 0/1/2 seen scheme of GEARS; all: every single trains" },
+  singles = { default = "split", values = { "split", "all" },
+    help = "split: 0/1/2 seen scheme of GEARS; all: every single trains" },
   folds = { default = 5, type = "integer", min = 2, help = 'with singles = "all": number of folds' },
   fold = { type = "integer", min = 1, help = "which fold is tested; default: the seed of the run, counted round" },
   seed = seed_rule,
@@ -295,7 +306,8 @@ M.schema.contexts = {
   test = { type = "table|string", item = "string", required = true, help = "contexts that training never sees" },
   unseen = share(0.25, "share of the target genes that are unseen in every context; 0: any gene is tested"),
   validate = share(0.1, "share of the other genes that are held out for early stopping"),
-  parts = { default = "genes", values = { "genes", "column" }, help = "column: the test rows of the file, in place of `unseen`" },
+  parts = { default = "genes", values = { "genes", "column" },
+    help = "column: the test rows of the file, in place of `unseen`" },
   seed = seed_rule,
 }
 
@@ -332,7 +344,9 @@ function M.contexts(opts)
     local by_file = o.parts == "column"
     local S = new_split("contexts", seed, by_file and "perturbation" or o.unseen > 0 and "gene" or "row")
     local held = {}
-    for _, c in ipairs(type(o.test) == "string" and { o.test } or o.test) do held[R.contexts[R:control_index(c)]] = true end
+    for _, c in ipairs(type(o.test) == "string" and { o.test } or o.test) do
+      held[R.contexts[R:control_index(c)]] = true
+    end
     S.native = { train = {}, validate = {} }
     local part = parts_of(R, o, held, seed)
     for i, row in ipairs(R.rows) do
@@ -348,7 +362,8 @@ end
 -- ---- given parts ------------------------------------------------------------------------
 
 local function known_parts(name)
-  local p = ({ train = "train", training = "train", test = "test", validate = "validate", val = "validate", valid = "validate",
+  local p = ({ train = "train", training = "train", test = "test", validate = "validate", val = "validate",
+    valid = "validate",
     validation = "validate", dev = "validate" })[tostring(name):lower()]
   return p
 end
@@ -366,7 +381,8 @@ local function resolve(R, by, item, name, file)
   table.sort(parts)
   local list = by[item] or by[table.concat(parts, "+")]
   if not list then
-    err.raise { code = "EVALUE", file = file, message = ("split.%s: '%s' is not among the perturbations of the data%s"):format(
+    err.raise { code = "EVALUE", file = file,
+      message = ("split.%s: '%s' is not among the perturbations of the data%s"):format(
       name, label.safe(item), options.suggestion(item, R:perturbations())) }
   end
   return list
@@ -415,7 +431,9 @@ local function read_lists(path)
   f:close()
   if text:match "^%s*{" then
     local ok, t = pcall(require("dynamo.json").decode, text)
-    if not ok or type(t) ~= "table" then err.raise { code = "EFORMAT", file = path, message = "not JSON: " .. err.line(t) } end
+    if not ok or type(t) ~= "table" then
+      err.raise { code = "EFORMAT", file = path, message = "not JSON: " .. err.line(t) }
+    end
     local lists = {}
     for _, key in ipairs(label.sorted_keys_any(t)) do
       local part = known_parts(key)
@@ -432,7 +450,8 @@ local function read_lists(path)
       lists[part] = lists[part] or {}
       table.insert(lists[part], name)
     elseif n > 1 and not line:match "^#" then
-      err.raise { code = "EFORMAT", file = path, message = ("line %d: NAME<TAB>train, validate or test expected"):format(n) }
+      err.raise { code = "EFORMAT", file = path,
+        message = ("line %d: NAME<TAB>train, validate or test expected"):format(n) }
     end
   end
   return lists
@@ -440,7 +459,8 @@ end
 
 M.schema.file = { path = { type = "string", required = true, help = "JSON or TSV" }, seed = seed_rule }
 
---- Parts from a file: JSON {"train": [...], "validate": [...], "test": [...]} or lines NAME<TAB>PART. Raises EIO, EFORMAT.
+--- Parts from a file: JSON {"train": [...], "validate": [...], "test": [...]} or lines NAME<TAB>PART. Raises EIO,
+--- EFORMAT.
 ---@param path string|table  a path or { path = ... }
 ---@return table recipe
 function M.file(path)
@@ -451,7 +471,9 @@ end
 
 -- ---- the audit ----------------------------------------------------------------------------
 
-local function leak(message) err.raise { code = "ELEAK", message = message, hint = "a perturbation may be in one part only" } end
+local function leak(message)
+  err.raise { code = "ELEAK", message = message, hint = "a perturbation may be in one part only" }
+end
 
 -- First row per key in each part of train and validate; keys of a row by unit.
 local function keys(row, i, unit)
@@ -486,7 +508,8 @@ function M.check(R, S)
         if j and unit == "row" then
           leak(("%s in %s is in both %s and test"):format(label.safe(row.perturbation), label.safe(row.context), part))
         elseif j then
-          leak(("%s is in both %s (%s) and test (%s)"):format(label.safe(k), part, label.safe(row.perturbation), label.safe(R.rows[j].perturbation)))
+          leak(("%s is in both %s (%s) and test (%s)"):format(label.safe(k), part, label.safe(row.perturbation),
+            label.safe(R.rows[j].perturbation)))
         end
       end
     end

@@ -73,7 +73,8 @@ end)
 
 test("linear: P from an embedding without G equals the closed form; a gene without vector gets b", function()
   local e = embedding { j1 = { 1 }, j2 = { -1 }, j3 = { .5 }, q = { 2 } }
-  local fit = baseline.linear { genes = "identity", perturbations = "embedding", control = false }:fit(env { embedding = e })
+  local fit = baseline.linear { genes = "identity", perturbations = "embedding",
+    control = false }:fit(env { embedding = e })
   local got, flags = fit:predict(query("q", "none", "j1+q"))
   local b = { 1, 2 / 3, 0 }
   -- W = Yc' P / 1.1 / (P'P + .1), P'P = 2.25
@@ -140,11 +141,13 @@ end)
 
 test("ridge and kernel ridge: the worked examples, primal and dual", function()
   local e = embedding { j1 = { 1, 0 }, j2 = { 0, 1 }, j3 = { 1, 1 }, q = { 2, 0 } }
-  same(baseline.ridge { alpha = 1 }:fit(env { embedding = e }):predict(query("q", "none")), { { 1.75, .25, -.25 }, { 1, 2 / 3, 0 } })
+  same(baseline.ridge { alpha = 1 }:fit(env { embedding = e }):predict(query("q", "none")), { { 1.75, .25, -.25 },
+    { 1, 2 / 3, 0 } })
   -- the dual: the same vectors with columns of zeros
   local wide = embedding { j1 = { 1, 0, 0, 0 }, j2 = { 0, 1, 0, 0 }, j3 = { 1, 1, 0, 0 }, q = { 2, 0, 0, 0 } }
   same(baseline.ridge { alpha = 1 }:fit(env { embedding = wide }):predict(query "q"), { { 1.75, .25, -.25 } })
-  local K = { j1 = { j1 = 1, j2 = .5, j3 = 0 }, j2 = { j1 = .5, j2 = 1, j3 = .2 }, j3 = { j1 = 0, j2 = .2, j3 = 1 }, q = { j1 = .6, j2 = .3, j3 = .1 } }
+  local K = { j1 = { j1 = 1, j2 = .5, j3 = 0 }, j2 = { j1 = .5, j2 = 1, j3 = .2 }, j3 = { j1 = 0, j2 = .2, j3 = 1 },
+    q = { j1 = .6, j2 = .3, j3 = .1 } }
   local kernel = { has = function(_, g) return K[g] ~= nil end, similarity = function(_, a, b)
     local out = {}
     for i, x in ipairs(a) do
@@ -183,38 +186,47 @@ test("combinations: additive with fallback and scale, matching mean", function()
   same(got, { { 2, 1 }, { 1, 0 } })
   same(baseline.additive { scale = .5 }:fit(e):predict(query "a+b"), { { 2, 1 } })
   same(baseline.matching_mean {}:fit(e):predict(query "a+b"), { { 2, 1 } })
-  local _, f = baseline.additive {}:fit { responses = R, train = { 1, 2, 3 }, embedding = embedding { a = { 1 }, b = { 1 }, z = { 1 } } }:predict(query("a+z", "z"))
+  local _, f = baseline.additive {}:fit { responses = R, train = { 1, 2, 3 }, embedding = embedding { a = { 1 },
+    b = { 1 }, z = { 1 } } }:predict(query("a+z", "z"))
   assert(f[1] == "embedding" and f[2] == "embedding")
 end)
 
 -- two lines with different responses
 local function lines()
   local rows, delta = {}, { { 1, 0 }, { 2, 0 }, { 3, 0 }, { 10, 1 }, { 20, 1 }, { 30, 1 } }
-  for i, c in ipairs { "K", "K", "K", "R", "R", "R" } do rows[i] = { perturbation = ("abc"):sub((i - 1) % 3 + 1, (i - 1) % 3 + 1), context = c } end
+  for i, c in ipairs { "K", "K", "K", "R", "R", "R" } do
+    rows[i] = { perturbation = ("abc"):sub((i - 1) % 3 + 1, (i - 1) % 3 + 1), context = c }
+  end
   return responses.new { genes = { "x", "y" }, contexts = { "K", "R" }, rows = rows, delta = d(delta), file = "x.csv" }
 end
 
 test("contexts: each has its own fit; without training rows the others' is applied unchanged", function()
   local R = lines()
   local both = { responses = R, train = { 1, 2, 4, 5 } }
-  same(baseline.mean {}:fit(both):predict { { perturbation = "c", context = "R" }, { perturbation = "c", context = "K" } }, { { 15, 1 }, { 1.5, 0 } })
+  same(baseline.mean {}:fit(both):predict { { perturbation = "c", context = "R" }, { perturbation = "c",
+    context = "K" } }, { { 15, 1 }, { 1.5, 0 } })
   local one = { responses = R, train = { 1, 2 }, native = { 4, 5 } }
   same(baseline.mean {}:fit(one):predict { 6 }, { { 1.5, 0 } })
   same(baseline.carried { base = baseline.mean {} }:fit(both):predict { 6 }, { { 1.5, 0 } })
   same(baseline.template { base = baseline.mean {} }:fit(one):predict { 6 }, { { 15, 1 } })
-  same(baseline.template { base = baseline.additive { fallback = "mean" } }:fit(one):predict { 5 }, { { 2 + 15 - 1.5, 1 } })
+  same(baseline.template { base = baseline.additive { fallback = "mean" } }:fit(one):predict { 5 }, { { 2 + 15 - 1.5,
+    1 } })
   local got, flags = baseline.copy {}:fit(one):predict { 6, { perturbation = "q", context = "R" } }
   same(got, { { 3, 0 }, { 1.5, 0 } })
   assert(flags[1] == "seen" and flags[2] == "mean")
-  raises("no training rows in context 'R'", function() baseline.template { base = baseline.mean {} }:fit { responses = R, train = { 1 } }:predict { 6 } end)
+  raises("no training rows in context 'R'",
+    function() baseline.template { base = baseline.mean {} }:fit { responses = R, train = { 1 } }:predict { 6 } end)
   raises("no context 'Q'", function() baseline.copy { from = "Q" }:fit(one) end)
 end)
 
 test("baselines: recipes, standard rows, errors", function()
-  assert(tostring(baseline.knn { k = 3 }) == "baseline.knn { k = 3, lambda = 0.05, power = 2 }", tostring(baseline.knn { k = 3 }))
+  assert(tostring(baseline.knn { k = 3 }) == "baseline.knn { k = 3, lambda = 0.05, power = 2 }",
+    tostring(baseline.knn { k = 3 }))
   raises("unknown option 'pwoer'; did you mean 'power'?", baseline.knn, { pwoer = 1 })
   local names = {}
-  for i, r in ipairs(baseline.standard { combinations = true, embedding = true, transfer = true }) do names[i] = r.name end
+  for i, r in ipairs(baseline.standard { combinations = true, embedding = true, transfer = true }) do
+    names[i] = r.name
+  end
   assert(table.concat(names, " ") == "no_change mean additive matching_mean linear knn ridge copy")
   local none = baseline.mean {}:fit(env()):predict {}
   assert(none:size(1) == 0 and none:size(2) == 3)

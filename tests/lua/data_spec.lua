@@ -45,7 +45,9 @@ local function fake(t)
   function f:names(axis)
     if axis == "raw" then return t.raw_names or {} end
     local out = {}
-    for i = 1, axis == "obs" and #t.x or #t.x[1] do out[i] = axis == "var" and t.genes and t.genes[i] or (axis == "obs" and "c" or "g") .. i end
+    for i = 1, axis == "obs" and #t.x or #t.x[1] do
+      out[i] = axis == "var" and t.genes and t.genes[i] or (axis == "obs" and "c" or "g") .. i
+    end
     return out
   end
   function f:columns(axis)
@@ -91,7 +93,8 @@ end
 
 local function cells(extra)
   local t = { x = { { 0, 1.5 }, { 0, .5 }, { 2, 1 }, { 4, 1 }, { 1, 1 }, { .5, .5 } }, genes = { "A", "B" },
-    obs = { { "condition", { "ctrl", "ctrl", "A+ctrl", "ctrl+A", "A+B", "ctrl" } }, { "cell_line", { "K", "K", "K", "K", "K", "R" } },
+    obs = { { "condition", { "ctrl", "ctrl", "A+ctrl", "ctrl+A", "A+B", "ctrl" } }, { "cell_line", { "K", "K", "K",
+      "K", "K", "R" } },
       { "batch", { 1, 1, 2, 2, 1, 1 } } } }
   for k, v in pairs(extra or {}) do t[k] = v end
   return t
@@ -99,7 +102,8 @@ end
 
 test("data: cells become means against the control of their context", function()
   for _, sparse in ipairs { false, true } do
-    local D = read(cells { sparse = sparse, obs = { { "condition", { "ctrl", "ctrl", "A+ctrl", "ctrl+A", "A+B", "ctrl" } } } })
+    local D = read(cells { sparse = sparse, obs = { { "condition", { "ctrl", "ctrl", "A+ctrl", "ctrl+A", "A+B",
+      "ctrl" } } } })
     assert(D.kind == "cells" and D.values == "log1p")
     local R = D:responses()
     assert(#R.rows == 2 and R.contexts[1] == "all" and R.rows[1].perturbation == "A" and R.rows[1].n_cells == 2)
@@ -128,7 +132,8 @@ test("data: a context without control cells is named", function()
 end)
 
 test("data: one row per perturbation and context is a profile, the control row the reference", function()
-  local t = { x = { { 1, 2, 3 }, { 2, 2, 5 }, { 0, 1, 0 } }, obs = { { "perturbation", { "control", "A", "B_A" } }, { "n_cells", { 50, 20, 30 } } },
+  local t = { x = { { 1, 2, 3 }, { 2, 2, 5 }, { 0, 1, 0 } }, obs = { { "perturbation", { "control", "A", "B_A" } },
+    { "n_cells", { 50, 20, 30 } } },
     genes = { "A", "B", "C" }, layers = { mask = { { 1, 1, 1 }, { 1, 0, 1 }, { 1, 1, 1 } } } }
   t.x[1][1] = 1.25
   local D = read(t)
@@ -152,7 +157,8 @@ test("data: counts are normalised and said to be, scaled values look for raw", f
   near(D.x:get(1, 1), .5)
   t = cells { x = { { 300.5, 1 }, { 0, 0 }, { 2, 2 }, { 4, 4 }, { 1, 0 }, { 1, 1 } } }
   assert(has_note(read(t), "values up to 300.5 are neither counts nor log1p"))
-  D = read(cells { layers = { other = { { 1.5, 9 }, { 0, 0 }, { 2, 2 }, { 4, 4 }, { 1, 0 }, { 1, 1 } } } }, { layer = "other" })
+  D = read(cells { layers = { other = { { 1.5, 9 }, { 0, 0 }, { 2, 2 }, { 4, 4 }, { 1, 0 }, { 1, 1 } } } },
+    { layer = "other" })
   near(D.x:get(1, 2), 9)
 end)
 
@@ -166,11 +172,14 @@ test("data: perturbation columns that are missing, wrong or without control", fu
   raises("var column 'symbol' not found (have: none)", read, cells(), { genes = "symbol" })
   t = cells { obs = { { "gene", { "non-target", "non-target", "RPL3", "RPL3", "A", "non-target" } } } }
   raises("obs 'gene': no control label (most frequent: non-target (3), RPL3 (2), A (1)) (try: control=\"non-target\")", read, t)
-  raises("obs 'gene': control label 'nontarget' not found; did you mean 'non-target'?", read, t, { control = "nontarget" })
+  raises("obs 'gene': control label 'nontarget' not found; did you mean 'non-target'?", read, t,
+    { control = "nontarget" })
   assert(#read(t, { control = "non-target" }):responses().rows == 2)
-  t = cells { obs = { { "gene", { "X", "X", "RPL3", "RPL3", "A", "X" } }, { "is_control", { true, true, false, false, false, true } } } }
+  t = cells { obs = { { "gene", { "X", "X", "RPL3", "RPL3", "A", "X" } }, { "is_control", { true, true, false, false,
+    false, true } } } }
   assert(has_note(read(t), "controls are marked in obs 'is_control'") and #read(t):responses().rows == 2)
-  t = cells { obs = { { "perturbation", { "control", "A", "A", "B", "B", "control" } }, { "condition", { "ctrl", "A", "A", "B", "B", "ctrl" } } } }
+  t = cells { obs = { { "perturbation", { "control", "A", "A", "B", "B", "control" } }, { "condition", { "ctrl", "A",
+    "A", "B", "B", "ctrl" } } } }
   assert(has_note(read(t), "using obs 'perturbation'; 'condition' would fit too"))
   t = cells()
   t.obs[1][2][3] = "A+A"
@@ -183,7 +192,8 @@ test("data: gene names from a symbol column, names that are there twice", functi
   local D = read(t)
   assert(D.genes[2] == "B" and has_note(D, "gene names from var 'gene_name'"))
   assert(read(t, { genes = "gene_name" }).genes[1] == "A")
-  t = cells { x = { { 0, 1, 2.5 }, { 0, .5, 1 }, { 2, 1, 1 }, { 4, 1, 1 }, { 1, 1, 1 }, { .5, .5, 1 } }, genes = { "A", "B", "A" }, var = { { "id", { "x", "y", "z" } } } }
+  t = cells { x = { { 0, 1, 2.5 }, { 0, .5, 1 }, { 2, 1, 1 }, { 4, 1, 1 }, { 1, 1, 1 }, { .5, .5, 1 } },
+    genes = { "A", "B", "A" }, var = { { "id", { "x", "y", "z" } } } }
   raises("var: 'A' is there twice (genes 1 and 3) (try: duplicates=\"first\", \"sum\" or \"suffix\", or genes=\"id\")", read, t)
   D = read(t, { duplicates = "first" })
   assert(#D.genes == 2 and D.x:size(2) == 2)
@@ -210,7 +220,8 @@ test("data: NaN stops with its place, or is masked", function()
 end)
 
 test("data: rows without a label are counted, a split column becomes parts", function()
-  local t = cells { obs = { { "condition", { "ctrl", "ctrl", "A", "A", "B", "C" } }, { "split", { "train", "train", "train", "train", "test", "val" } } } }
+  local t = cells { obs = { { "condition", { "ctrl", "ctrl", "A", "A", "B", "C" } }, { "split", { "train", "train",
+    "train", "train", "test", "val" } } } }
   local R = read(t):responses()
   assert(R.rows[1].part == "train" and R.rows[2].part == "test" and R.rows[3].part == "validate")
   t.obs[2][2][4] = "test"
@@ -228,7 +239,8 @@ test("label: separators only where every part is known", function()
   assert(label.separator({ "A_B", "A", "B", "non_targeting" }, is, {}) == "_")
   assert(label.separator({ "A_B", "A" }, is, {}) == nil and label.separator({ "A_B", "A" }, is, { B = 1 }) == "_")
   assert(label.separator({ "HLA-A", "HLA", "A" }, is, {}) == nil)
-  assert(label.separator({ "A|B", "B|ctrl" }, is, { A = 1, B = 1 }) == "|" and label.separator({ "A_B", "A", "B" }, is, { A_B = 1 }) == nil)
+  assert(label.separator({ "A|B", "B|ctrl" }, is, { A = 1, B = 1 }) == "|" and label.separator({ "A_B", "A", "B" },
+    is, { A_B = 1 }) == nil)
   local t = cells { obs = { { "condition", { "ctrl", "ctrl", "A_B", "A", "B", "ctrl" } } } }
   assert(#read(t, { combine = false }):responses():combinations() == 0 and #read(t):responses():combinations() == 1)
 end)
@@ -246,9 +258,11 @@ local function with(table_, kind, opts, files)
 end
 
 local function long(extra)
-  local t = { perturbations = { "KLF1", "B" }, genes = { "x", "y", "z" }, contexts = {}, rows = core.tensor({ 1, 1, 2 }, "double"),
+  local t = { perturbations = { "KLF1", "B" }, genes = { "x", "y", "z" }, contexts = {}, rows = core.tensor({ 1, 1,
+    2 }, "double"),
     cols = core.tensor({ 1, 3, 2 }, "double"), values = core.tensor({ 1, 0, 1 }, "double"), binary = true,
-    pairs = { { 1, 1, "train" }, { 2, 1, "test" } }, columns = { perturbation = "pert", gene = "gene", value = "label", split = "split" } }
+    pairs = { { 1, 1, "train" }, { 2, 1, "test" } }, columns = { perturbation = "pert", gene = "gene",
+      value = "label", split = "split" } }
   for k, v in pairs(extra or {}) do t[k] = v end
   return t
 end
@@ -259,22 +273,28 @@ test("data: long tables are labels or effects, absent pairs unobserved", functio
   assert(R.kind == "label" and R.rows[1].perturbation == "B" and R.rows[1].part == "test" and R.rows[2].part == "train")
   assert(R.mask:get(2, 2) == 0 and R.mask:get(2, 3) == 1 and R.delta:get(2, 1) == 1 and R.delta:get(1, 2) == 1)
   assert(tostring(D) == "Dataset r.csv: 3 labels of 2 perturbations x 3 genes\n  perturbation 'pert': 2 singles\n  context: one ('all')", tostring(D))
-  R = with(long { binary = false, values = core.tensor({ 1.5, 2, 3 }, "double") }, "long", { context_name = "K562" }):responses()
+  R = with(long { binary = false, values = core.tensor({ 1.5, 2, 3 }, "double") }, "long",
+    { context_name = "K562" }):responses()
   assert(R.kind == "effect" and R.contexts[1] == "K562" and R.control:get(1, 1) == 0)
-  R = with(long { contexts = { "R", "K" }, pairs = { { 1, 2 }, { 1, 1 } }, columns = { perturbation = "p", context = "line" } }, "long"):responses()
+  R = with(long { contexts = { "R", "K" }, pairs = { { 1, 2 }, { 1, 1 } }, columns = { perturbation = "p",
+    context = "line" } }, "long"):responses()
   assert(R.rows[1].context == "K" and R.rows[1].perturbation == "KLF1" and R.delta:get(2, 2) == 1)
   R = with(long { weights = core.tensor({ .5, 2, 4 }, "double") }, "long"):responses()
-  assert(R.weight:get(2, 3) == 2 and R.weight:get(1, 2) == 4 and R:take_genes({ "z" }).weight:get(2, 1) == 2 and R:select({ 2 }).weight:get(1, 1) == .5)
+  assert(R.weight:get(2, 3) == 2 and R.weight:get(1, 2) == 4 and R:take_genes({ "z" }).weight:get(2, 1) == 2
+    and R:select({ 2 }).weight:get(1, 1) == .5)
 end)
 
 test("data: wide tables, which side is which, the control row comes off", function()
-  local t = { rows = { "control", "A" }, columns = { "x", "y" }, values = core.tensor({ { 1, 2 }, { 3, 0 / 0 } }, "double"), missing = 1 }
+  local t = { rows = { "control", "A" }, columns = { "x", "y" }, values = core.tensor({ { 1, 2 }, { 3, 0 / 0 } },
+    "double"), missing = 1 }
   local R = with(t, "wide"):responses()
   assert(R.delta:get(1, 1) == 2 and R.mask:get(1, 2) == 0 and R.mask:get(1, 1) == 1)
-  local D = with({ rows = { "x", "y" }, columns = { "ctrl", "A" }, values = core.tensor({ { 1, 2 }, { 3, 5 } }, "double"), missing = 0 }, "wide")
+  local D = with({ rows = { "x", "y" }, columns = { "ctrl", "A" }, values = core.tensor({ { 1, 2 }, { 3, 5 } },
+    "double"), missing = 0 }, "wide")
   R = D:responses()
   assert(D.genes[2] == "y" and R.delta:get(1, 2) == 2 and R.control:get(1, 2) == 3 and has_note(D, "rows are genes"))
-  R = with({ rows = { "x", "y" }, columns = { "B", "A" }, values = core.tensor({ { 1, 2 }, { 3, 5 } }, "double"), missing = 0 }, "wide", { rows = "genes" }):responses()
+  R = with({ rows = { "x", "y" }, columns = { "B", "A" }, values = core.tensor({ { 1, 2 }, { 3, 5 } }, "double"),
+    missing = 0 }, "wide", { rows = "genes" }):responses()
   assert(R.rows[2].perturbation == "B" and R.delta:get(2, 2) == 3)
 end)
 
@@ -310,7 +330,8 @@ end
 real("responses/replogle_ranks.h5ad", function(path)
   local D = data.read(path)
   local R = D:responses()
-  assert(D.kind == "profiles" and #R.rows == 930 and #R.genes == 7225 and #R:targets() == 465 and R.contexts[2] == "RPE1")
+  assert(D.kind == "profiles" and #R.rows == 930 and #R.genes == 7225 and #R:targets() == 465
+    and R.contexts[2] == "RPE1")
   local evaluate = require "dynamo.evaluate"
   local all = R:where(function(r) return r.context == "RPE1" end)
   local centroid = evaluate.centroid(R, all)

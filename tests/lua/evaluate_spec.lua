@@ -15,7 +15,8 @@ local function data(delta, names, extra)
 end
 
 -- worked example of the metrics: change of the truth and of the prediction, centroid against control
-local c, t, p, m = d { 1, 2, .5, 0, 3, 1.5 }, d { .2, 2.5, .9, .1, 2.6, 1.5 }, d { .4, 2.2, .5, .3, 2.7, 1.4 }, d { .9, 2.3, .6, .1, 2.8, 1.4 }
+local c, t, p, m = d { 1, 2, .5, 0, 3, 1.5 }, d { .2, 2.5, .9, .1, 2.6, 1.5 }, d { .4, 2.2, .5, .3, 2.7, 1.4 },
+  d { .9, 2.3, .6, .1, 2.8, 1.4 }
 local function example() return data({ (t - c):totable() }, { "g1" }), (p - c):reshape(1, 6), (m - c):reshape(1, 6) end
 
 test("evaluate.score: both references, with and without the target", function()
@@ -31,7 +32,8 @@ test("evaluate.score: both references, with and without the target", function()
   near(v["relerr@control/all"][1], 0.5356166968099849)
   near(v["direction@control/all"][1], 0.8)
   near(v["pearson@control/top20"][1], 0.8745409106128096)
-  assert(v.pds_l2[1] ~= v.pds_l2[1] and info.genes == 6 and info.names[1] == "K/g1" and info.keys[1] == "cosine@centroid/all")
+  assert(v.pds_l2[1] ~= v.pds_l2[1] and info.genes == 6 and info.names[1] == "K/g1"
+    and info.keys[1] == "cosine@centroid/all")
   v = evaluate.score(R, { 1 }, pred * 0.5)
   near(v["pearson@control/all"][1], 0.8745409106128096)
   near(v["relerr@control/all"][1], 0.7228699631376015)
@@ -79,7 +81,8 @@ end)
 
 test("evaluate.score: a prediction that is not finite, or has another shape", function()
   local R = example()
-  raises("x.csv: evaluate: prediction for 'g1' is not finite at gene 'g2' (1 such values)", evaluate.score, R, { 1 }, d { { 1, 0 / 0, 1, 1, 1, 1 } })
+  raises("x.csv: evaluate: prediction for 'g1' is not finite at gene 'g2' (1 such values)", evaluate.score, R, { 1 },
+    d { { 1, 0 / 0, 1, 1, 1, 1 } })
   raises("prediction is 1x2, expected 1 rows x 6 genes", evaluate.score, R, { 1 }, d { { 1, 2 } })
   raises("no row 7", evaluate.score, R, { 7 }, d { { 1, 2, 3, 4, 5, 6 } })
 end)
@@ -110,7 +113,9 @@ end)
 
 test("evaluate.summarise: the bootstrap agrees with all resamples", function()
   local x, all = { .1, .4, .7 }, {}
-  for i = 1, 27 do all[i] = (x[(i - 1) % 3 + 1] + x[math.floor((i - 1) / 3) % 3 + 1] + x[math.floor((i - 1) / 9) + 1]) / 3 end
+  for i = 1, 27 do
+    all[i] = (x[(i - 1) % 3 + 1] + x[math.floor((i - 1) / 3) % 3 + 1] + x[math.floor((i - 1) / 9) + 1]) / 3
+  end
   table.sort(all)
   near(evaluate.quantile(all, .025), .165) near(evaluate.quantile(all, .975), .635)
   -- 1/27 of the resamples are .1 and 3/27 are .2: with many draws the 10 % quantile is exactly .2

@@ -21,19 +21,23 @@ local function has(text, part) return text:find(part, 1, true) or error(("%q is 
 
 test("inspect: networks, gene sets, vectors, tables say what they hold and how to read them", function()
   local text = described("edges", { read_edges = function()
-    return { names = { "A", "B", "C" }, from = core.tensor { 1, 2 }, to = core.tensor { 2, 3 }, signed = true, lines = 4, repeats = 1, loops = 1, conflicts = 0 }
+    return { names = { "A", "B", "C" }, from = core.tensor { 1, 2 }, to = core.tensor { 2, 3 }, signed = true,
+      lines = 4, repeats = 1, loops = 1, conflicts = 0 }
   end })
   has(text, "a network, 2 edges between 3 genes, signed")
   has(text, "4; 1 repeats merged, 1 self-loops dropped")
   has(text, "dynamo.graph.read \"")
-  text = described("gzip:gmt", { read_gmt = function() return { { name = "S", genes = { "A", "B" } }, { name = "T", genes = { "B" } } } end })
+  text = described("gzip:gmt", { read_gmt = function() return { { name = "S", genes = { "A", "B" } }, { name = "T",
+    genes = { "B" } } } end })
   has(text, "gene sets, 2 sets of 1 to 2 genes, 2 genes")
   has(text, "dynamo.annotation.read")
-  text = described("vectors", { read_vectors = function() return { names = { "A", "B" }, values = core.tensor { { 1, 2, 3 }, { 4, 5, 6 } }, note = "transposed" } end })
+  text = described("vectors", { read_vectors = function() return { names = { "A", "B" }, values = core.tensor { { 1,
+    2, 3 }, { 4, 5, 6 } }, note = "transposed" } end })
   has(text, "gene vectors, 2 genes x 3")
   has(text, "transposed")
   text = described("long", { read_long = function()
-    return { perturbations = { "A" }, genes = { "x", "y" }, rows = core.tensor { 1 }, cols = core.tensor { 1 }, values = core.tensor { 1 }, binary = true,
+    return { perturbations = { "A" }, genes = { "x", "y" }, rows = core.tensor { 1 }, cols = core.tensor { 1 },
+      values = core.tensor { 1 }, binary = true,
       pairs = { { 1, 1, "test" } }, columns = { perturbation = "pert" } }
   end })
   has(text, "1 values, 1 perturbations x 2 genes")

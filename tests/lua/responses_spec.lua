@@ -3,7 +3,8 @@ local responses = require "dynamo.responses"
 
 local function small(extra)
   local t = { genes = { "A", "B", "C" }, contexts = { "K", "R" }, file = "dir/small.csv",
-    rows = { { perturbation = "B", context = "R", n_cells = 3 }, { perturbation = "A+B", context = "K" }, { perturbation = "A", context = "K" } },
+    rows = { { perturbation = "B", context = "R", n_cells = 3 }, { perturbation = "A+B", context = "K" },
+      { perturbation = "A", context = "K" } },
     delta = core.tensor({ { 1, 2, 3 }, { 4, 5, 6 }, { 7, 8, 9 } }, "double") }
   for k, v in pairs(extra or {}) do t[k] = v end
   return responses.new(t)
@@ -35,7 +36,8 @@ test("responses: rows and genes are taken with cells and mask", function()
     mask = core.tensor({ { 1, 0, 1 }, { 1, 1, 1 }, { 0, 1, 1 } }, "double") }
   assert(R.cells.row_of[2] == 3 and R.cells.row_of[4] == 1 and R.mask:get(1, 1) == 0)
   local S = R:select { 3 }
-  assert(#S.rows == 1 and S.delta:get(1, 2) == 2 and #S.cells.row_of == 3 and S.cells.row_of[2] == 1 and S.mask:get(1, 2) == 0)
+  assert(#S.rows == 1 and S.delta:get(1, 2) == 2 and #S.cells.row_of == 3 and S.cells.row_of[2] == 1 and S.mask:get(1,
+    2) == 0)
   assert(S.cells.x:size(1) == 3 and S.cells.x:get(2, 1) == 2)
   local G = R:take_genes { "C", "A" }
   assert(G.delta:get(1, 1) == 9 and G.delta:get(1, 2) == 7 and G.cells.x:get(4, 1) == 4 and G.control:size(2) == 2)
@@ -46,8 +48,10 @@ end)
 test("responses: files with other contexts are joined over shared genes", function()
   local function one(context, genes, value)
     return responses.new { genes = genes, contexts = { context }, rows = { { perturbation = "A", context = context } },
-      delta = core.full(value, 1, #genes, "double"), control = core.full(value, 1, #genes, "double"), file = context .. ".csv",
-      cells = { x = core.sparse(2, #genes, { 1, 2 }, { 1, 1 }, { 1, value }), row_of = { 0, 1 }, context_of = { 1, 1 } } }
+      delta = core.full(value, 1, #genes, "double"), control = core.full(value, 1, #genes, "double"), file = context
+        .. ".csv",
+      cells = { x = core.sparse(2, #genes, { 1, 2 }, { 1, 1 }, { 1, value }), row_of = { 0, 1 }, context_of = { 1,
+        1 } } }
   end
   local parts = { one("Z", { "A", "B", "C" }, 1), one("K", { "B", "A" }, 2) }
   local R = responses.join(parts)

@@ -9,7 +9,8 @@ local function data(n, doubles, contexts)
     for i = 1, n do rows[#rows + 1] = { perturbation = ("G%02d"):format(i), context = c } end
     for _, d in ipairs(doubles or {}) do rows[#rows + 1] = { perturbation = d, context = c } end
   end
-  return responses.new { genes = { "X" }, contexts = contexts or { "K", "R" }, rows = rows, delta = core.zeros(#rows, 1, "double") }
+  return responses.new { genes = { "X" }, contexts = contexts or { "K", "R" }, rows = rows, delta = core.zeros(#rows,
+    1, "double") }
 end
 
 local function doubles(n)
@@ -28,7 +29,8 @@ local function names(R, list)
   return table.concat(out, " ")
 end
 
-test("split.unseen_genes: no test gene in training, also inside combinations, the same genes in every context", function()
+test("split.unseen_genes: no test gene in training, also inside combinations, the same genes in every context",
+  function()
   local R = data(40, doubles(20))
   local S = split.unseen_genes { test = .25, validate = .1, seed = 3 }:make(R)
   local part = {}
@@ -75,7 +77,10 @@ test("split.column: the file's parts, validation genes from train", function()
   S = split.column {}:make(R)
   assert(#S.validate == 1 and #S.test == 4 and S.notes[1] == "1 rows without a part are left out")
   R = data(20)
-  for _, r in ipairs(R.rows) do r.part = (r.context == "K" and r.perturbation < "G16" or r.perturbation > "G05" and r.context == "R") and "train" or "test" end
+  for _, r in ipairs(R.rows) do
+    r.part = (r.context == "K" and r.perturbation < "G16" or r.perturbation > "G05" and r.context == "R") and "train"
+      or "test"
+  end
   raises("G01 is in both train (G01) and test (G01)", function() return split.column {}:make(R) end)
   S = split.column { conflict = "drop" }:make(R)
   assert(#S.train + #S.validate == 20 and #S.test == 10)
@@ -95,7 +100,8 @@ test("split.combinations: 0, 1 and 2 genes seen as GEARS has it", function()
   for _, i in ipairs(S.test) do
     local k = 0
     for _, g in ipairs(R.rows[i].targets) do k = k + (trained[g] and 1 or 0) end
-    if #R.rows[i].targets == 2 then assert(S.group[i] == k .. "/2 seen") else assert(S.group[i] == "unseen" and k == 0) end
+    if #R.rows[i].targets == 2 then assert(S.group[i] == k .. "/2 seen") else assert(S.group[i] == "unseen"
+      and k == 0) end
     count[S.group[i]] = (count[S.group[i]] or 0) + 1
   end
   assert(count.unseen == 10 and count["0/2 seen"] > 0 and count["1/2 seen"] > 0 and count["2/2 seen"] > 0)
@@ -138,7 +144,8 @@ test("split.given and split.file: names or rows, and what is wrong with them", f
   local R = data(6, { "G01+G02" }, { "K" })
   local S = split.given { train = { "G01", "G03" }, test = { "G02+G01", 7 } }:make(R)
   assert(names(R, S.test) == "K:G01+G02 K:G06" and S.group[S.test[1]] == "1/2 seen" and #S.notes == 1)
-  raises("'G99' is not among the perturbations", function() return split.given { train = { "G99" }, test = { 1 } }:make(R) end)
+  raises("'G99' is not among the perturbations", function() return split.given { train = { "G99" },
+    test = { 1 } }:make(R) end)
   raises("no row 90", function() return split.given { train = { 90 }, test = { 1 } }:make(R) end)
   local path = os.tmpname()
   local function file(text)
@@ -160,7 +167,8 @@ end)
 
 test("split.check: what is in both parts stops with its name", function()
   local R = data(4, { "G01+G02" }, { "K" })
-  local ok, e = pcall(split.check, R, { name = "x", unit = "gene", train = { R:find("K", "G01+G02") }, validate = {}, test = { R:find("K", "G02") } })
+  local ok, e = pcall(split.check, R, { name = "x", unit = "gene", train = { R:find("K", "G01+G02") }, validate = {},
+    test = { R:find("K", "G02") } })
   assert(not ok and e.code == "ELEAK" and tostring(e):find("G02 is in both train (G01+G02) and test (G02)", 1, true))
   ok, e = pcall(split.check, R, { name = "x", unit = "row", train = { 1 }, validate = {}, test = { 1 } })
   assert(not ok and e.code == "ELEAK" and tostring(e):find("G01 in K is in both train and test", 1, true))
@@ -171,6 +179,7 @@ test("split: recipes print themselves and check their options", function()
     tostring(split.unseen_genes { seed = 7 }))
   raises("unknown option 'tset'; did you mean 'test'?", split.unseen_genes, { tset = 1 })
   raises("'test' must be a number 0..0.99", split.unseen_genes, { test = 2 })
-  assert(tostring(split.unseen_genes { seed = 1 }:make(data(8, nil, { "K" }))) == "Split unseen_genes, seed 1: 5 train, 1 validate, 2 test (2 unseen)")
+  assert(tostring(split.unseen_genes { seed = 1 }:make(data(8, nil,
+    { "K" }))) == "Split unseen_genes, seed 1: 5 train, 1 validate, 2 test (2 unseen)")
   raises("no row to test on", function() return split.unseen_genes { test = .01 }:make(data(4)) end)
 end)
