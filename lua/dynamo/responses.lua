@@ -133,6 +133,7 @@ function M.new(t)
       context = r.context, n_cells = r.n_cells or 1, part = r.part }
   end
   shapes(R)
+  if R.mask and R.mask:count() > 0 and R.mask:min():item() > 0 then R.mask = nil end
   local order = sorted_order(R)
   if order then
     local rows = {}

@@ -41,6 +41,7 @@ test("responses: rows and genes are taken with cells and mask", function()
   assert(S.cells.x:size(1) == 3 and S.cells.x:get(2, 1) == 2)
   local G = R:take_genes { "C", "A" }
   assert(G.delta:get(1, 1) == 9 and G.delta:get(1, 2) == 7 and G.cells.x:get(4, 1) == 4 and G.control:size(2) == 2)
+  assert(R:select({ 2 }).mask == nil) -- everything observed
   raises("no gene 'D'", R.take_genes, R, { "D" })
   assert(#R:select {}.rows == 0)
 end)
