@@ -107,6 +107,7 @@ DYN_STATUS dyn_h5ad_describe(dyn_h5ad *a, int64_t most, dyn_textlist *path,
 typedef struct dyn_h5ad_field {
   const char *name;
   bool categorical;         /* text: with sorted categories */
+  bool boolean;             /* number: zero is false */
   const dyn_textlist *text; /* or NULL */
   const dyn_tensor *number; /* or NULL; a vector */
 } dyn_h5ad_field;

@@ -1,0 +1,77 @@
+-- What src/bind/l_h5ad.c and l_model.c register: AnnData, 10x and model files, digests.
+return {
+  ["h5_open"] = {
+    sig = "core.h5_open(path [, { genome = string, limit = bytes }]) -> H5File",
+    doc = [[Open an AnnData (.h5ad, every generation) or 10x HDF5 file for reading. Cells are rows (obs), genes columns (var).
+The structure is checked at once: links and data outside the file, loops, depth above 64 and columns that are listed but
+absent are errors. genome: which group of an old 10x file. limit: refuse what is larger (80% of the machine's memory).
+Raises EIO (cannot be opened), EFORMAT ("FILE: MEMBER: what"). Time O(members); no data is read.]],
+  },
+  ["H5File:kind"] = { sig = "f:kind() -> string", doc = [["h5ad", "10x", "model" or "other"; the last two have no cells.]] },
+  ["H5File:generation"] = {
+    sig = "f:generation() -> string",
+    doc = [["0.5" (tables), "0.7" (categories by reference), "0.8+" (every member has an encoding); "2" or "3" for 10x.]],
+  },
+  ["H5File:path"] = { sig = "f:path() -> string", doc = "The path as it was opened." },
+  ["H5File:size"] = {
+    sig = "f:size() -> n_obs, n_var, n_raw or nil",
+    doc = "Number of cells, of genes, and of the genes of raw if there is one.",
+  },
+  ["H5File:names"] = {
+    sig = [[f:names("obs" | "var" | "raw") -> list, repeat or nil]],
+    doc = [[Names along an axis, UTF-8. If a name is there twice, the second result is { name =, first =, second =, count = }: the
+first such name, its positions, and how many names repeat an earlier one. 10x: barcodes and gene symbols.
+Raises EFORMAT: not UTF-8, line breaks.]],
+  },
+  ["H5File:columns"] = {
+    sig = [[f:columns("obs" | "var" | "raw") -> list of { name =, kind = }]],
+    doc = [[Columns in the order of the file; kind is "text" (strings and categories), "number", "boolean", or "other", which
+f:column refuses. 10x: gene_ids, feature_types, genome, ... of var.]],
+  },
+  ["H5File:column"] = {
+    sig = [[f:column("obs" | "var" | "raw", name) -> table]],
+    doc = [[{ kind = "text", levels = { strings }, codes = { 1-based, 0 missing }, ordered = boolean }, levels being the stored
+categories or the distinct strings in the order of their first row; or { kind = "number" | "boolean", values = Tensor
+double (n), NaN missing }. Raises EFORMAT: "obs column 'x' not found (have: ...)", codes outside, wrong lengths.]],
+  },
+  ["H5File:layers"] = { sig = "f:layers() -> list of names", doc = "Names of the layers, sorted." },
+  ["H5File:obsm"] = { sig = "f:obsm() -> list of names", doc = [[Names in obsm; read with f:matrix("obsm/NAME").]] },
+  ["H5File:varm"] = { sig = "f:varm() -> list of names", doc = [[Names in varm; read with f:matrix("varm/NAME").]] },
+  ["H5File:matrix"] = {
+    sig = "f:matrix([name [, { rows = indices }]]) -> Sparse or Tensor float (n_obs, n_var), info",
+    doc = [[X (no name), raw/X ("raw"), a layer by name, or "obsm/X_pca", "varm/...", "obsp/...". CSR and CSC give Sparse (columns
+sorted, repeats added), everything else a dense Tensor. info = { nonfinite =, nan =, infinite =, row =, col = (of the first
+that is not finite, 1-based, else nil), negative =, integers =, min =, max = (of the finite values) }, about the whole
+matrix even with rows =. Values that are not finite are counted, not refused. Raises EFORMAT: shape, indptr, indices.
+Time and memory O(stored entries), twice for CSC.]],
+  },
+  ["H5File:uns"] = { sig = "f:uns(key) -> string or nil", doc = "uns[key] if that is one string; nil for everything else." },
+  ["H5File:describe"] = {
+    sig = "f:describe() -> list of { path, what }",
+    doc = [[What is in the file, at most 200 members: { "X", "csr_matrix 5961 x 500" }, { "obs/n", "integer64 5961" }.]],
+  },
+  ["H5File:close"] = { sig = "f:close()", doc = "Close the file; later calls are errors. Garbage collection does it, too." },
+  ["h5ad_write"] = {
+    sig = "core.h5ad_write(path, { x =, obs_names =, var_names =, obs =, var =, layers =, uns = })",
+    doc = [[Write an AnnData file as 0.8 does. x: Tensor or Sparse (cells, genes), stored as float32. obs_names, var_names: lists of
+strings. obs, var: lists of { name =, values = list of strings | Tensor (n), categorical = true, boolean = true }; whole
+numbers are stored as int64, others as double. layers: { name = Tensor | Sparse }. uns: { key = string }. The file is old or
+new, never half: temporary name, sync, read back, rename. Same content, same bytes. Raises EIO, ENOMEM; a wrong shape or
+name is a plain error.]],
+  },
+  ["model_write"] = {
+    sig = "core.model_write(path, { strings = { name = string }, lists = { name = list }, tensors = { name = Tensor } })",
+    doc = [[Write a model file: a block with length and SHA-256, then HDF5 (gzip, shuffle, checksums). Names are paths such as
+"params/flat"; the string "config" is an attribute of the root. Equal contents are equal files. Raises EIO, ENOMEM.]],
+  },
+  ["model_read"] = {
+    sig = "core.model_read(path) -> { strings =, lists =, tensors =, info = { writer =, sha256 =, bytes = } }",
+    doc = [[Read a model file back, after its length and digest have been checked. Raises EIO, EFORMAT: "not a dynamo model",
+"N bytes promised, M found: truncated", "SHA-256 differs", "format 2, written by dynamo V; ...".]],
+  },
+  ["sha256"] = { sig = "core.sha256(string) -> 64 hexadecimal digits", doc = "SHA-256 (FIPS 180-4) of the bytes of a string." },
+  ["sha256_file"] = {
+    sig = "core.sha256_file(path) -> 64 hexadecimal digits",
+    doc = "SHA-256 of the bytes of a file, read in blocks. Raises EIO.",
+  },
+}
