@@ -3,6 +3,7 @@
 #include "core/ops.h"
 #include "core/rng.h"
 #include "eval/bootstrap.h"
+#include "eval/distance.h"
 #include "eval/metrics.h"
 
 /* The tensor at 'arg' as dense doubles, anchored on the stack. */
@@ -65,6 +66,18 @@ static int rows(lua_State *L) { /* pearson_rows(pred, truth[, opts]) */
   if (t->ndim == 2) excluded(L, 3, &g, t->size[0]);
   dyn_tensor *r = dyn_pushtensor(L);
   return dyn_result(L, dyn_metric_rows(r, m, p, t, ref, &g, eps, &e), &e, 1);
+}
+
+static int distance_rows(lua_State *L) { /* distance_rows(a, b[, opts]) */
+  dyn_err e;
+  dyn_watch w;
+  lua_settop(L, 3);
+  const dyn_tensor *a = doubles(L, 1), *b = doubles(L, 2);
+  dyn_genes g = {0};
+  if (a->ndim == 2) excluded(L, 3, &g, a->size[0]);
+  dyn_watch_start(&w, L, 0);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_distance_rows(r, a, b, &g, &w.poll, &e), &e, 1);
 }
 
 static int auroc_cols(lua_State *L) { /* auroc_cols(scores, labels[, mask]) */
@@ -135,11 +148,9 @@ static int permutation(lua_State *L) { /* permutation(n, seed, purpose) */
 }
 
 static const luaL_Reg funcs[] = {
-    {"auroc_cols", auroc_cols},
-    {"bootstrap_mean", bootstrap_mean},
-    {"paired", paired},
-    {"permutation", permutation},
-    {NULL, NULL},
+    {"auroc_cols", auroc_cols},       {"bootstrap_mean", bootstrap_mean},
+    {"distance_rows", distance_rows}, {"paired", paired},
+    {"permutation", permutation},     {NULL, NULL},
 };
 
 void dyn_open_eval(lua_State *L) {

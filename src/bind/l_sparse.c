@@ -1,6 +1,8 @@
 /* l_sparse.c -- dynamo.Sparse: compressed sparse rows of float. */
 #include "bind/bind.h"
 
+#include <math.h>
+
 dyn_csr *dyn_pushsparse(lua_State *L) {
   dyn_csr *s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (dyn_csr){0}; /* valid for __gc before anything can fail */
@@ -214,6 +216,75 @@ static int scale_rows(lua_State *L) { /* a copy with row i times v[i] */
   return 1;
 }
 
+static int sparse_log1p(lua_State *L) { /* a copy with log(1 + v) */
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  dyn_csr *r = dyn_pushsparse(L);
+  dyn_result(L, dyn_csr_new(r, s->nrow, s->ncol, dyn_csr_nnz(s), true, &e), &e,
+             0);
+  for (ptrdiff_t i = 0; i < s->nrow; i++) r->start[i + 1] = s->start[i + 1];
+  for (int64_t k = 0; k < dyn_csr_nnz(s); k++) {
+    r->col[k] = s->col[k];
+    r->val[k] = (float)log1p(s->val ? (double)s->val[k] : 1);
+  }
+  return 1;
+}
+
+/* Column j is added to column map[j] of n; s:merge_cols(map, n). */
+static int sparse_merge_cols(lua_State *L) {
+  dyn_err e;
+  ptrdiff_t n, ncol = dyn_checkint(L, 3);
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  luaL_argcheck(L, 0 <= ncol && ncol < INT32_MAX, 3, "out of range");
+  const int64_t *map = dyn_checkindices(L, 2, ncol, false, &n);
+  luaL_argcheck(L, n == s->ncol, 2, "one place per column expected");
+  int64_t nnz = dyn_csr_nnz(s);
+  int32_t *row = dyn_scratch(L, (size_t)nnz + 1, sizeof *row);
+  int32_t *col = dyn_scratch(L, (size_t)nnz + 1, sizeof *col);
+  for (ptrdiff_t i = 0; i < s->nrow; i++)
+    for (int64_t k = s->start[i]; k < s->start[i + 1]; k++) {
+      row[k] = (int32_t)i;
+      col[k] = (int32_t)map[s->col[k]];
+    }
+  dyn_csr *r = dyn_pushsparse(L);
+  return dyn_result(
+      L, dyn_csr_from_triplets(r, s->nrow, ncol, nnz, row, col, s->val, &e), &e,
+      1);
+}
+
+/* The rows of all matrices in a list, one below the other. */
+static int sparse_cat(lua_State *L) {
+  dyn_err e;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  ptrdiff_t n = (ptrdiff_t)lua_rawlen(L, 1), nrow = 0;
+  int64_t nnz = 0;
+  luaL_argcheck(L, 0 < n && n < 10000, 1, "sparse matrices expected");
+  luaL_checkstack(L, (int)n + 4, "sparse_cat");
+  const dyn_csr **list = dyn_scratch(L, (size_t)n, sizeof *list);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    lua_rawgeti(L, 1, (int)i + 1); /* stays on the stack: anchored */
+    list[i] = dyn_checksparse(L, lua_gettop(L));
+    luaL_argcheck(L, list[i]->ncol == list[0]->ncol, 1,
+                  "as many columns in each expected");
+    nrow += list[i]->nrow;
+    nnz += dyn_csr_nnz(list[i]);
+  }
+  dyn_csr *r = dyn_pushsparse(L);
+  dyn_result(L, dyn_csr_new(r, nrow, list[0]->ncol, nnz, true, &e), &e, 0);
+  int64_t at = 0;
+  ptrdiff_t row = 0;
+  for (ptrdiff_t i = 0; i < n; i++) {
+    const dyn_csr *s = list[i];
+    for (ptrdiff_t j = 0; j < s->nrow; j++)
+      r->start[++row] = at + s->start[j + 1];
+    for (int64_t k = 0; k < dyn_csr_nnz(s); k++, at++) {
+      r->col[at] = s->col[k];
+      r->val[at] = s->val ? s->val[k] : 1;
+    }
+  }
+  return 1;
+}
+
 static int sparse_gc(lua_State *L) {
   dyn_csr_free(luaL_checkudata(L, 1, DYN_SPARSE));
   return 0;
@@ -244,7 +315,9 @@ static const luaL_Reg meth[] = {
     {"get", sparse_get},
     {"group_means", group_means},
     {"index", sparse_index},
+    {"log1p", sparse_log1p},
     {"matmul", sparse_matmul},
+    {"merge_cols", sparse_merge_cols},
     {"nnz", sparse_nnz},
     {"row", sparse_row},
     {"row_sums", row_sums},
@@ -258,6 +331,7 @@ static const luaL_Reg meth[] = {
 
 static const luaL_Reg funcs[] = {
     {"sparse", sparse_new},
+    {"sparse_cat", sparse_cat},
     {"sparse_from_dense", from_dense},
     {"is_sparse", is_sparse},
     {NULL, NULL},

@@ -106,6 +106,18 @@ static bool skipped(const dyn_genes *g, ptrdiff_t i, ptrdiff_t j) {
   return false;
 }
 
+/* The first 'top' of w->work[0 .. n-1] in order, for a small 'top'. */
+static void keep_best(item *work, ptrdiff_t n, ptrdiff_t top) {
+  ptrdiff_t kept = 0;
+  for (ptrdiff_t k = 0; k < n; k++) {
+    item x = work[k];
+    if (kept == top && ascending(&x, &work[top - 1]) > 0) continue;
+    ptrdiff_t j = kept < top ? kept++ : top - 1;
+    for (; j > 0 && ascending(&x, &work[j - 1]) < 0; j--) work[j] = work[j - 1];
+    work[j] = x;
+  }
+}
+
 static void choose(row *w, ptrdiff_t i, const dyn_tensor *truth,
                    const dyn_genes *g) {
   w->n = 0;
@@ -116,7 +128,10 @@ static void choose(row *w, ptrdiff_t i, const dyn_tensor *truth,
   if (!g || g->top <= 0 || g->top >= w->n) return;
   for (ptrdiff_t k = 0; k < w->n; k++)
     w->work[k] = (item){-fabs(*at(truth, i, w->col[k])), w->col[k]};
-  qsort(w->work, (size_t)w->n, sizeof *w->work, ascending);
+  if (g->top <= 64)
+    keep_best(w->work, w->n, g->top);
+  else
+    qsort(w->work, (size_t)w->n, sizeof *w->work, ascending);
   w->n = g->top;
   for (ptrdiff_t k = 0; k < w->n; k++) w->col[k] = w->work[k].at;
 }

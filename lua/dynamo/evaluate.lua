@@ -1,0 +1,427 @@
+--- Scores of predicted responses, their summaries with intervals, and paired comparisons.
+--
+-- A key is metric@reference/genes: "pearson@centroid/all-target". References: `control` (deltas as they are),
+-- `centroid` (the mean delta of the training perturbations comes off truth and prediction), `none`. Gene sets: `all`,
+-- `top20` (the 20 largest true changes, lower gene first among ties), `-target`: without the perturbed genes, which
+-- come off before the 20 are taken. NaN means that the data cannot score a row (constant truth, fewer than three
+-- genes); a prediction that says nothing (constant on the genes scored) is 0.
+local core = require "dynamo.core"
+local err = require "dynamo.error"
+local label = require "dynamo.label"
+local options = require "dynamo.options"
+local responses = require "dynamo.responses"
+
+local M = { schema = {} }
+
+local NAN = 0 / 0
+
+local function fail(message, file) err.raise { code = "EVALUE", file = file, message = "evaluate: " .. message } end
+
+-- ---- references -------------------------------------------------------------------
+
+--- The training centroid as a change against control: Tensor double (C, G), the mean delta of the rows in `train` per
+--- context, each perturbation with weight 1 (over observed entries where there is a mask). A context without training
+--- rows has zeros. Second result: list of booleans, which contexts have rows.
+---@param R table Responses
+---@param train integer[]
+---@return userdata, boolean[]
+function M.centroid(R, train)
+  local blocks, has = {}, {}
+  for c, name in ipairs(R.contexts) do
+    local list = {}
+    for _, i in ipairs(train) do
+      if R.rows[i].context == name then list[#list + 1] = i end
+    end
+    has[c] = #list > 0
+    if #list == 0 then
+      blocks[c] = core.zeros(1, #R.genes, "double")
+    elseif R.mask then
+      local w = R.mask:index(1, list)
+      blocks[c] = ((R.delta:index(1, list) * w):sum(1) / w:sum(1):maximum(1)):reshape(1, #R.genes)
+    else
+      blocks[c] = R.delta:index(1, list):mean(1):reshape(1, #R.genes)
+    end
+  end
+  return core.cat(blocks, 1), has
+end
+
+-- ---- one context --------------------------------------------------------------------
+
+-- What is scored together: rows of one context with truth t, prediction p (n, G), mask or nil, centroid or nil.
+local profile = {}
+
+for _, reference in ipairs { "control", "centroid" } do
+  for _, genes in ipairs { "all", "top20" } do
+    for _, target in ipairs { "", "-target" } do
+      profile[#profile + 1] = { key = ("pearson@%s/%s%s"):format(reference, genes, target), metric = "pearson_rows",
+        centroid = reference == "centroid", top = genes == "top20" and 20 or 0, target = target == "" }
+    end
+  end
+  profile[#profile + 1] = { key = ("cosine@%s/all"):format(reference), metric = "cosine_rows",
+    centroid = reference == "centroid",
+    top = 0, target = true }
+end
+profile[#profile + 1] = { key = "mse@none/all", metric = "mse_rows", top = 0, target = true }
+profile[#profile + 1] = { key = "mse@none/top20", metric = "mse_rows", top = 20, target = true }
+
+local function row_sums(t, mask) return (mask and t * mask or t):sum(2):totable() end
+
+-- norm(p - t) / norm(t): 1 is as bad as no change.
+local function relative_error(b)
+  local e, t, out = row_sums((b.p - b.t):square(), b.mask), row_sums(b.t:square(), b.mask), {}
+  for i = 1, #e do out[i] = t[i] > 0 and math.sqrt(e[i] / t[i]) or NAN end
+  return out
+end
+
+-- Share of the genes that moved (more than tau) whose predicted sign is right; predicting 0 is wrong.
+local function direction(b)
+  local tau = 1e-9
+  local moved = b.t:abs():gt(tau)
+  local right = (b.t:sign() * b.p:sign()):gt(0) * moved * b.p:abs():gt(tau)
+  local k, n, out = row_sums(right, b.mask), row_sums(moved, b.mask), {}
+  for i = 1, #k do out[i] = n[i] > 0 and k[i] / n[i] or NAN end
+  return out
+end
+
+local function score_profiles(b, out)
+  for _, m in ipairs(profile) do
+    if not m.centroid or b.centroid then
+      out[m.key] = core[m.metric](b.p, b.t, { top = m.top, mask = b.mask, exclude = not m.target and b.exclude or nil,
+        reference = m.centroid and b.centroid or nil, eps = b.eps }):totable()
+    end
+  end
+  out["relerr@control/all"] = relative_error(b)
+  out["direction@control/all"] = direction(b)
+end
+
+-- How many truths are nearer to each prediction than its own (ties: half), and from it pds and nir.
+local function score_retrieval(b, out)
+  local d, n = core.distance_rows(b.p, b.t, { exclude = b.exclude }), b.t:size(1)
+  local pds, nir = {}, {}
+  for i = 1, n do
+    local row = d:select(1, i)
+    local own, tie = row:get(i), (b.eps > 1e-10 and 1e-6 or 1e-12) * row:max():item()
+    local nearer = row:lt(own - tie):sum():item()
+    local k = nearer + (row:le(own + tie):sum():item() - nearer - 1) / 2
+    pds[i], nir[i] = n > 1 and 1 - k / n or NAN, n > 1 and (n - 1 - k) / (n - 1) or NAN
+  end
+  out["pds_l2"], out["nir"] = pds, nir
+end
+
+-- ---- all rows -------------------------------------------------------------------------
+
+-- Lists of positions (1 .. #rows) per context that occurs.
+local function by_context(R, rows)
+  local lists, order = {}, {}
+  for k, i in ipairs(rows) do
+    local row = R.rows[i] or fail(("no row %s (there are %d)"):format(tostring(i), #R.rows), R.file)
+    if not lists[row.context] then
+      lists[row.context] = {}
+      order[#order + 1] = row.context
+    end
+    table.insert(lists[row.context], k)
+  end
+  table.sort(order)
+  return order, lists
+end
+
+local function at(list, places)
+  local out = {}
+  for i, k in ipairs(places) do out[i] = list[k] end
+  return out
+end
+
+-- A prediction with a NaN is not silently scored.
+local function check_prediction(R, rows, p)
+  if p:size(1) ~= #rows or p:size(2) ~= #R.genes then
+    fail(("prediction is %dx%d, expected %d rows x %d genes"):format(p:size(1), p:size(2), #rows, #R.genes), R.file)
+  end
+  if #rows == 0 then return end
+  local count, i, j = p:nonfinite()
+  if count > 0 then
+    fail(("prediction for '%s' is not finite at gene '%s' (%.0f such values)"):format(
+      label.safe(R.rows[rows[i]].perturbation), label.safe(R.genes[j]), count), R.file)
+  end
+end
+
+M.schema.score = {
+  centroid = { type = "userdata", help = "Tensor (C, G): mean training delta per context, see evaluate.centroid" },
+  flags = { type = "table", help = "coverage flag per row, as a predictor returns them" },
+  retrieval = { default = true, help = "pds_l2 and nir, over the rows of a context; not where entries are unobserved" },
+  eps = { default = 1.2e-7, type = "number", min = 0, help = "precision of the numbers' source" },
+}
+
+-- AUROC per gene over the rows of each context, one context after the other.
+local function score_labels(R, rows, p)
+  local order, lists = by_context(R, rows)
+  local out, genes = {}, {}
+  for _, context in ipairs(order) do
+    local idx = at(rows, lists[context])
+    local mask = R.mask and R.mask:index(1, idx)
+    local a = core.auroc_cols(p:index(1, lists[context]), R.delta:index(1, idx), mask):totable()
+    for g = 1, #a do out[#out + 1], genes[#genes + 1] = a[g], (#order > 1 and context .. "/" or "") .. R.genes[g] end
+  end
+  return { auroc = out }, genes
+end
+
+--- Scores of a prediction, one value per row and key (labels: key `auroc`, one value per measured gene over the rows of
+--- a context, NaN where only one class is observed).
+---
+--- Keys: pearson@{control,centroid}/{all,top20}[-target], cosine@{control,centroid}/all, mse@none/{all,top20},
+--- relerr@control/all, direction@control/all, pds_l2, nir. Columns that refer to the centroid need `opts.centroid`.
+--- Raises EVALUE: shapes, a prediction that is not finite (with perturbation and gene). Cost O(n G log G), retrieval
+--- O(n^2 G).
+---@param R table Responses
+---@param rows integer[]  the test rows
+---@param predicted userdata  Tensor (#rows, G) of deltas, or scores of labels
+---@param opts? table  centroid, flags, retrieval, eps
+---@return table values  { [key] = { numbers } }
+---@return table info    { names = {"context/perturbation" or gene per value}, keys = sorted keys, genes =, flags = }
+function M.score(R, rows, predicted, opts)
+  local o = options.check("evaluate.score", opts, M.schema.score)
+  local p = predicted:to "double"
+  check_prediction(R, rows, p)
+  if R.kind == "label" then
+    local values, genes = score_labels(R, rows, p)
+    return values, { names = genes, keys = { "auroc" }, genes = #R.genes, flags = o.flags }
+  end
+  local values, order, lists = {}, by_context(R, rows)
+  for _, context in ipairs(order) do
+    local places = lists[context]
+    local idx, out = at(rows, places), {}
+    local b = { t = R.delta:index(1, idx), p = p:index(1, places), mask = R.mask and R.mask:index(1, idx), eps = o.eps,
+      exclude = R:target_columns(idx) }
+    if o.centroid then b.centroid = o.centroid:select(1, R:control_index(context)):to "double" end
+    score_profiles(b, out)
+    if o.retrieval and not R.mask then score_retrieval(b, out) end
+    for key, list in pairs(out) do
+      values[key] = values[key] or {}
+      for i, k in ipairs(places) do values[key][k] = list[i] end
+    end
+  end
+  local names = {}
+  for k, i in ipairs(rows) do names[k] = R.rows[i].context .. "/" .. R.rows[i].perturbation end
+  return values, { names = names, keys = label.sorted_keys(values), genes = #R.genes, flags = o.flags }
+end
+
+-- ---- summaries ---------------------------------------------------------------------------
+
+-- One value per name: the mean of its values over the runs in which it has one. Names keep their first order.
+local function by_name(values, names)
+  if not names then return values end
+  local sum, count, order = {}, {}, {}
+  for i = 1, #names do
+    local name, v = names[i], values[i]
+    if not count[name] then
+      count[name], sum[name], order[#order + 1] = 0, 0, name
+    end
+    if v == v then sum[name], count[name] = sum[name] + v, count[name] + 1 end
+  end
+  local out = {}
+  for i, name in ipairs(order) do out[i] = count[name] > 0 and sum[name] / count[name] or NAN end
+  return out, order
+end
+
+-- Lists of lists (one per seed) as one list.
+local function flat(list)
+  if type(list) ~= "table" or type(list[1]) ~= "table" then return list end
+  local out = {}
+  for _, part in ipairs(list) do
+    for _, v in ipairs(part) do out[#out + 1] = v end
+  end
+  return out
+end
+
+local function defined(values)
+  local out = {}
+  for _, v in ipairs(values) do
+    if v == v then out[#out + 1] = v end
+  end
+  return out
+end
+
+local function median(sorted)
+  table.sort(sorted)
+  local n = #sorted
+  if n == 0 then return NAN end
+  return n % 2 == 1 and sorted[(n + 1) / 2] or (sorted[n / 2] + sorted[n / 2 + 1]) / 2
+end
+
+local interval_rules = {
+  names = { type = "table",
+    help = "what each value belongs to; values of equal names (several seeds) are averaged first" },
+  level = { default = 0.95, type = "number", min = 0.5, max = 0.999, help = "of the interval" },
+  draws = { default = 10000, type = "integer", min = 100, help = "resamples of the bootstrap" },
+  seed = { default = 1, type = "integer", min = 0, help = "of the resamples" },
+}
+M.schema.summarise = interval_rules
+
+--- Mean over perturbations with a percentile bootstrap interval.
+---
+--- `values` is a list of numbers, or one list per seed (then `names` too): the values of a perturbation are averaged
+--- over the seeds in which it was tested before perturbations are resampled. NaN is dropped and counted; fewer than
+--- five values have no interval.
+---@param values table
+---@param opts? table  names, level, draws, seed
+---@return table { mean, median, lo, hi, n (distinct names), n_defined }
+function M.summarise(values, opts)
+  local o = options.check("evaluate.summarise", opts, M.schema.summarise)
+  local all = by_name(flat(values), o.names and flat(o.names))
+  local kept = defined(all)
+  local r = { n = #all, n_defined = #kept, mean = NAN, median = NAN }
+  if #kept == 0 then return r end
+  local how = { seed = o.seed, draws = o.draws, level = o.level }
+  local mean, lo, hi = core.bootstrap_mean(core.tensor(kept, "double"), how)
+  r.mean, r.median = mean, median(kept)
+  if #kept >= 5 then r.lo, r.hi = lo, hi end
+  return r
+end
+
+-- Values of two methods for the names that both define, averaged over seeds.
+local function aligned(a, b, names, names_b)
+  a, b = flat(a), flat(b)
+  if names then
+    local va, order = by_name(a, flat(names))
+    local vb, order_b = by_name(b, flat(names_b or names))
+    local place, moved = responses.places(order_b), {}
+    for i, name in ipairs(order) do moved[i] = place[name] and vb[place[name]] or NAN end
+    a, b = va, moved
+  elseif #a ~= #b then
+    fail(("paired values have the same number (got %d and %d)"):format(#a, #b))
+  end
+  local x, y = {}, {}
+  for i = 1, #a do
+    if a[i] == a[i] and b[i] == b[i] then x[#x + 1], y[#y + 1] = a[i], b[i] end
+  end
+  return x, y
+end
+
+-- Exact two-sided sign-flip test: share of the 2^n sign choices whose |mean| is at least the observed one.
+local function exact_flip(d)
+  local n, total, sign = #d, 0, {}
+  for i = 1, n do total, sign[i] = total + d[i], 1 end
+  local limit, hits, s = math.abs(total) - 1e-12 * math.abs(total), 0, total
+  for step = 1, 2 ^ n do -- Gray code: one sign changes at a time
+    if math.abs(s) >= limit then hits = hits + 1 end
+    if step < 2 ^ n then
+      local i, k = 1, step
+      while k % 2 == 0 do i, k = i + 1, k / 2 end
+      sign[i] = -sign[i]
+      s = s + 2 * sign[i] * d[i]
+    end
+  end
+  return hits / 2 ^ n
+end
+
+M.schema.paired = { names_b = { type = "table", help = "names of the second method's values; default: the same" } }
+for k, v in pairs(interval_rules) do M.schema.paired[k] = v end
+
+--- Difference a - b on the same perturbations: mean with a bootstrap interval, sign-flip p (exact for n <= 20), in how
+--- many a is better.
+---@param a table  values, or one list per seed
+---@param b table
+---@param opts? table  names (of the values), names_b, level, draws, seed
+---@return table { mean, lo, hi, p, n, wins }
+function M.paired(a, b, opts)
+  local o = options.check("evaluate.paired", opts, M.schema.paired)
+  local x, y = aligned(a, b, o.names, o.names_b)
+  if #x == 0 then return { n = 0, wins = 0, mean = NAN } end
+  local how = { seed = o.seed, draws = o.draws, level = o.level }
+  local r = core.paired(core.tensor(x, "double"), core.tensor(y, "double"), how)
+  if #x <= 20 then
+    local d = {}
+    for i = 1, #x do d[i] = x[i] - y[i] end
+    r.p = exact_flip(d)
+  end
+  if #x < 5 then r.lo, r.hi = nil, nil end
+  return r
+end
+
+--- Holm's correction of several p-values: a list in the same order.
+---@param p number[]
+---@return number[]
+function M.holm(p)
+  local order, out, worst = {}, {}, 0
+  for i = 1, #p do order[i] = i end
+  table.sort(order, function(i, j) return p[i] < p[j] or p[i] == p[j] and i < j end)
+  for rank, i in ipairs(order) do
+    worst = math.max(worst, math.min(1, p[i] * (#p - rank + 1)))
+    out[i] = worst
+  end
+  return out
+end
+
+-- ---- transfer ---------------------------------------------------------------------------
+
+local function mean_of(list)
+  local s = 0
+  for _, v in ipairs(list) do s = s + v end
+  return s / #list
+end
+
+--- Quantile q of a sorted list by linear interpolation (type 7).
+---@param sorted number[]
+---@param q number
+---@return number
+function M.quantile(sorted, q)
+  local h = q * (#sorted - 1)
+  local i = math.floor(h)
+  if i + 2 > #sorted then return sorted[#sorted] end
+  return sorted[i + 1] + (h - i) * (sorted[i + 2] - sorted[i + 1])
+end
+
+-- Ratio of means in each resample of the perturbations.
+local function ratios(x, y, draws, seed)
+  local u, out, n = core.rand(seed, draws, #x, "double"):totable(), {}, #x
+  for b = 1, draws do
+    local sx, sy, row = 0, 0, u[b]
+    for i = 1, n do
+      local k = math.floor(row[i] * n) + 1
+      sx, sy = sx + x[k], sy + y[k]
+    end
+    out[b] = sx / sy
+  end
+  table.sort(out)
+  return out
+end
+
+M.schema.retention = { template = { type = "table",
+  help = "scores of the target line's train mean on the same rows: gives `net`" } }
+for k, v in pairs(interval_rules) do M.schema.retention[k] = v end
+M.schema.retention.draws = { default = 2000, type = "integer", min = 100, help = "resamples of the bootstrap" }
+
+--- Transfer retention: mean score of the transferred model over mean score of the native one, on identical test
+--- perturbations, genes and reference of the target line. A ratio of means with an interval from resampling
+--- perturbations jointly; nil if the native score's own interval includes 0 (`reason` says so). With `template`,
+--- `net` is the same after the train mean's score has come off both.
+---@param transfer table  values, or one list per seed
+---@param native table
+---@param opts? table  names, template, level, draws, seed
+---@return table { retention, lo, hi, net, transfer, native, n, reason }
+function M.retention(transfer, native, opts)
+  local o = options.check("evaluate.retention", opts, M.schema.retention)
+  local x, y = aligned(transfer, native, o.names)
+  local r = { n = #x, transfer = NAN, native = NAN }
+  if #x == 0 then
+    r.reason = "no perturbation in common"
+    return r
+  end
+  r.transfer, r.native = mean_of(x), mean_of(y)
+  local _, lo, hi = core.bootstrap_mean(core.tensor(y, "double"), { seed = o.seed, draws = o.draws, level = o.level })
+  if lo <= 0 and hi >= 0 then
+    r.reason = "the native score's interval includes 0"
+    return r
+  end
+  r.retention = r.transfer / r.native
+  if #x >= 5 then
+    local sorted = ratios(x, y, o.draws, o.seed)
+    r.lo, r.hi = M.quantile(sorted, (1 - o.level) / 2), M.quantile(sorted, (1 + o.level) / 2)
+  end
+  if o.template then
+    local t = mean_of((aligned(o.template, native, o.names)))
+    if r.native ~= t then r.net = (r.transfer - t) / (r.native - t) end
+  end
+  return r
+end
+
+return M

@@ -1,0 +1,18 @@
+/* distance.h -- distances between profiles, for retrieval scores. */
+#ifndef DYN_DISTANCE_H
+#define DYN_DISTANCE_H
+
+#include "eval/metrics.h"
+
+/*
+** r (n, m) of double: Euclidean distances between the rows of a (n, G) and
+** those of b (m, G), both of double, from differences (never from scalar
+** products: ties stay ties). 'genes' may be NULL; its 'skip' lists columns that
+** are left out for row i of a. Sums in a fixed order: the same bytes for any
+** number of threads. DYN_ESHAPE, DYN_ETYPE, DYN_ECANCEL. Time O(n m G).
+*/
+DYN_STATUS dyn_distance_rows(dyn_tensor *r, const dyn_tensor *a,
+                             const dyn_tensor *b, const dyn_genes *genes,
+                             const dyn_poll *poll, dyn_err *e);
+
+#endif
