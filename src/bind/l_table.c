@@ -19,7 +19,7 @@ typedef struct reader {
   dyn_edges edges;
   dyn_gmt gmt;
   dyn_long table;
-  dyn_matrix matrix;
+  dyn_wide matrix;
   dyn_table rows;
   dyn_vectors vectors;
 } reader;
@@ -28,7 +28,7 @@ static void drop(reader *r) {
   dyn_edges_free(&r->edges);
   dyn_gmt_free(&r->gmt);
   dyn_long_free(&r->table);
-  dyn_matrix_free(&r->matrix);
+  dyn_wide_free(&r->matrix);
   dyn_table_free(&r->rows);
   dyn_vectors_free(&r->vectors);
   dyn_text_free(&r->text);
@@ -305,10 +305,9 @@ static int read_matrix(lua_State *L) {
   const char *path = arguments(L);
   dyn_watch_start(&w, L, 0);
   reader *r = push_reader(L);
-  dyn_matrix *m = &r->matrix;
+  dyn_wide *m = &r->matrix;
   read_text(L, r, path);
-  dyn_result(L,
-             dyn_matrix_parse(m, path, r->text.data, r->text.len, &w.poll, &e),
+  dyn_result(L, dyn_wide_parse(m, path, r->text.data, r->text.len, &w.poll, &e),
              &e, 0);
   lua_createtable(L, 0, 4);
   set_names(L, "rows", &m->rows);

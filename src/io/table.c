@@ -75,14 +75,14 @@ done:
 
 /* ---- numbers ------------------------------------------------------------ */
 
-void dyn_matrix_free(dyn_matrix *m) {
+void dyn_wide_free(dyn_wide *m) {
   dyn_names_free(&m->rows);
   dyn_names_free(&m->cols);
   dyn_free(m->value, (size_t)m->cap, sizeof *m->value);
-  *m = (dyn_matrix){0};
+  *m = (dyn_wide){0};
 }
 
-static dyn_status add_columns(dyn_matrix *m, const dyn_rows *r, dyn_err *e) {
+static dyn_status add_columns(dyn_wide *m, const dyn_rows *r, dyn_err *e) {
   char shown[DYN_SHOWN];
   for (int32_t j = 1; j < r->width; j++) {
     int32_t id;
@@ -98,7 +98,7 @@ static dyn_status add_columns(dyn_matrix *m, const dyn_rows *r, dyn_err *e) {
   return DYN_OK;
 }
 
-static dyn_status add_row(dyn_matrix *m, const dyn_rows *r, dyn_err *e) {
+static dyn_status add_row(dyn_wide *m, const dyn_rows *r, dyn_err *e) {
   char shown[DYN_SHOWN];
   const dyn_field *name = &r->scan.f[0];
   int64_t used = (int64_t)m->rows.n * m->cols.n;
@@ -122,12 +122,12 @@ static dyn_status add_row(dyn_matrix *m, const dyn_rows *r, dyn_err *e) {
   return DYN_OK;
 }
 
-dyn_status dyn_matrix_parse(dyn_matrix *m, const char *file, const char *text,
-                            size_t n, const dyn_poll *poll, dyn_err *e) {
+dyn_status dyn_wide_parse(dyn_wide *m, const char *file, const char *text,
+                          size_t n, const dyn_poll *poll, dyn_err *e) {
   dyn_rows r = {0};
   bool more = true;
   dyn_status st;
-  *m = (dyn_matrix){0};
+  *m = (dyn_wide){0};
   DYN_TRY(dyn_rows_open(&r, file, text, n, DYN_HEADER_YES, NULL, e));
   r.scan.poll = poll;
   if (r.width < 2)
@@ -143,6 +143,6 @@ dyn_status dyn_matrix_parse(dyn_matrix *m, const char *file, const char *text,
   }
 done:
   dyn_rows_free(&r);
-  if (st != DYN_OK) dyn_matrix_free(m);
+  if (st != DYN_OK) dyn_wide_free(m);
   return st;
 }

@@ -25,22 +25,22 @@ void dyn_table_free(dyn_table *t);
 DYN_STATUS dyn_table_parse(dyn_table *t, const char *file, const char *text,
                            size_t n, const dyn_poll *poll, dyn_err *e);
 
-typedef struct dyn_matrix { /* {0} is empty */
-  dyn_names rows, cols;     /* names of both sides */
-  double *value;            /* (rows.n, cols.n); NaN: missing */
-  int64_t cap;              /* room in 'value' */
+typedef struct dyn_wide { /* {0} is empty */
+  dyn_names rows, cols;   /* names of both sides */
+  double *value;          /* (rows.n, cols.n); NaN: missing */
+  int64_t cap;            /* room in 'value' */
   int64_t missing;
-} dyn_matrix;
+} dyn_wide;
 
-void dyn_matrix_free(dyn_matrix *m);
+void dyn_wide_free(dyn_wide *m);
 /*
 ** A wide table: line 1 names the columns, the first field of every other line
 ** the row, the rest are numbers or missing (empty, NA, NaN, NULL).
 ** DYN_EFORMAT: a name twice on one side ("line 9: 'X' is there twice"), not a
 ** number, infinite, no rows. Time and memory O(bytes).
 */
-DYN_STATUS dyn_matrix_parse(dyn_matrix *m, const char *file, const char *text,
-                            size_t n, const dyn_poll *poll, dyn_err *e);
+DYN_STATUS dyn_wide_parse(dyn_wide *m, const char *file, const char *text,
+                          size_t n, const dyn_poll *poll, dyn_err *e);
 
 /* 'p' with room for 'need' items: it grows by half. NULL: out of memory. */
 void *dyn_grown(void *p, int64_t *cap, int64_t used, int64_t need, size_t size);

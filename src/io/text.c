@@ -387,15 +387,6 @@ static size_t utf8_char(const unsigned char *s, size_t n) {
   return len;
 }
 
-bool dyn_utf8(const char *s, size_t n) {
-  for (size_t i = 0; i < n;) {
-    size_t len = utf8_char((const unsigned char *)s + i, n - i);
-    if (!len) return false;
-    i += len;
-  }
-  return true;
-}
-
 /* Characters that a terminal obeys: C0, C1, changes of direction. */
 static bool obeyed(const unsigned char *s, size_t len) {
   if (len == 1) return s[0] < 32 || s[0] == 127;

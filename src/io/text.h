@@ -6,6 +6,7 @@
 #define DYN_TEXT_H
 
 #include "core/base.h"
+#include "io/textlist.h"
 
 typedef struct dyn_text { /* {0} is empty */
   char *data;             /* 'len' bytes, then a NUL */
@@ -52,9 +53,6 @@ const char *dyn_signature(const char *s, size_t n);
 */
 DYN_STATUS dyn_text_check(const char *file, const char **s, size_t *n,
                           dyn_err *e);
-
-/* Is s[0 .. n-1] well-formed UTF-8 (no surrogates, shortest forms)? */
-bool dyn_utf8(const char *s, size_t n);
 
 #define DYN_SHOWN 96
 /* The text with control and wrong bytes as \xNN, shortened, for messages. */

@@ -310,11 +310,11 @@ static void refusals(void) {
 
 /* ---- matrices ----------------------------------------------------------- */
 
-static dyn_matrix M;
+static dyn_wide M;
 
 static dyn_status matrix(const char *s) {
-  dyn_matrix_free(&M);
-  return dyn_matrix_parse(&M, "t.csv", s, strlen(s), NULL, &e);
+  dyn_wide_free(&M);
+  return dyn_wide_parse(&M, "t.csv", s, strlen(s), NULL, &e);
 }
 
 static void matrices(void) {
@@ -448,14 +448,14 @@ static dyn_status all_readers(void) {
   dyn_status st;
   dyn_table t = {0};
   dyn_long r = {0};
-  dyn_matrix m = {0};
+  dyn_wide m = {0};
   DYN_TRY(dyn_table_parse(&t, "f", text, sizeof text - 1, NULL, &e));
   DYN_TRY(dyn_long_parse(&r, "f", text, sizeof text - 1, NULL, &e));
-  DYN_TRY(dyn_matrix_parse(&m, "f", "a,b\nc,1\n", 8, NULL, &e));
+  DYN_TRY(dyn_wide_parse(&m, "f", "a,b\nc,1\n", 8, NULL, &e));
 done:
   dyn_table_free(&t);
   dyn_long_free(&r);
-  dyn_matrix_free(&m);
+  dyn_wide_free(&m);
   return st;
 }
 
@@ -511,11 +511,11 @@ static void hostile(void) {
   dyn_text t = {.room = 64u << 20};
   t.data = dyn_alloc(t.room, 1);
   memset(t.data, 'x', t.room);
-  OK(says(dyn_matrix_parse(&M, "t.csv", t.data, t.room, NULL, &e), DYN_EFORMAT,
+  OK(says(dyn_wide_parse(&M, "t.csv", t.data, t.room, NULL, &e), DYN_EFORMAT,
           "no rows"));
   memcpy(t.data, "a,b\n", 4);
   memcpy(t.data + t.room - 3, ",1\n", 3);
-  OK(says(dyn_matrix_parse(&M, "t.csv", t.data, t.room, NULL, &e), DYN_EFORMAT,
+  OK(says(dyn_wide_parse(&M, "t.csv", t.data, t.room, NULL, &e), DYN_EFORMAT,
           "longer than 65535"));
   for (size_t i = 0; i < 2000000; i++) t.data[i] = i % 2 ? ',' : '1';
   t.data[1999999] = '\n';
@@ -549,7 +549,7 @@ int main(void) {
   refusals();
   dyn_table_free(&T);
   matrices();
-  dyn_matrix_free(&M);
+  dyn_wide_free(&M);
   long_tables();
   long_refusals();
   dyn_long_free(&R);

@@ -16,8 +16,8 @@ static void rows(const char *s, size_t n) {
 
 static void matrix(const char *s, size_t n) {
   dyn_err e;
-  dyn_matrix m;
-  if (dyn_matrix_parse(&m, "f", s, n, NULL, &e) == DYN_OK) dyn_matrix_free(&m);
+  dyn_wide m;
+  if (dyn_wide_parse(&m, "f", s, n, NULL, &e) == DYN_OK) dyn_wide_free(&m);
 }
 
 static void responses(const char *s, size_t n, bool mean) {
