@@ -68,9 +68,9 @@ end
 
 function Simulation:__tostring()
   local o = self.options
-  return ("Simulation: %s genes, %s edges, %d lines, %s cells, %d genes perturbed, %d doubles, seed %d"):format(
-    thousands(#self.genes), thousands(#self.network.from), #self.lines, thousands(o.cells), o.perturbed, o.doubles,
-    o.seed)
+  return ("Simulation: %s genes, %s edges, %d line%s, %s cells, %d genes perturbed, %d doubles, seed %d"):format(
+    thousands(#self.genes), thousands(#self.network.from), #self.lines, #self.lines == 1 and "" or "s",
+    thousands(o.cells), o.perturbed, o.doubles, o.seed)
 end
 
 -- "control", "A", "A+B": one per condition.
