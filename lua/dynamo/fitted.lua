@@ -1,0 +1,415 @@
+--- A fitted model: predict, look at operators, save and load.
+local core = require "dynamo.core"
+local direct = require "dynamo.direct"
+local embedding = require "dynamo.embedding"
+local err = require "dynamo.error"
+local json = require "dynamo.json"
+local label = require "dynamo.label"
+local options = require "dynamo.options"
+local predictor = require "dynamo.predictor"
+local responses = require "dynamo.responses"
+
+local M = {}
+
+local class = {}
+class.__index = class
+
+local function raise(code, message, hint) err.raise { code = code, message = message, hint = hint } end
+
+--- A fitted model from its parts (see dynamo.model).
+function M.new(t) return setmetatable(t, class) end
+
+-- ---- the pieces of a prediction ---------------------------------------------------
+
+-- The models that speak for a context: its own, else those of all trained contexts.
+local function models_for(self, context)
+  if self.models[context] then return { self.models[context] } end
+  local out = {}
+  for _, name in ipairs(self.contexts) do out[#out + 1] = self.models[name] end
+  return out
+end
+
+-- Control mean of a context (G): given with the query, known from training, or nil.
+local function control_of(self, context, env)
+  if env and env.control and env.control[context] then return env.control[context] end
+  for i, name in ipairs(self.control_contexts) do
+    if name == context then return self.control:select(1, i) end
+  end
+end
+
+local function genes_of(rows)
+  local seen = {}
+  for _, r in ipairs(rows) do
+    for _, g in ipairs(r.targets) do seen[g] = true end
+  end
+  return label.sorted_keys(seen)
+end
+
+local function queries(self, m, rows)
+  local genes = genes_of(rows)
+  local features, flags = require("dynamo.model").features(m.scaling, self.embedding, genes, self.graph)
+  local place, own, lists = responses.places(genes), nil, {}
+  if m.spec.own > 0 then
+    own = {}
+    for i, g in ipairs(genes) do own[i] = m.place[g] or 0 end
+  end
+  for i, r in ipairs(rows) do
+    lists[i] = {}
+    for k, g in ipairs(r.targets) do lists[i][k] = place[g] end
+  end
+  return { features = features, own = own, genes = lists }, genes, flags, place
+end
+
+-- How a row was predicted: by all that is weakest among its genes.
+local RANK = { seen = 1, embedding = 2, neighbours = 3, mean = 4 }
+local function row_flags(m, rows, flags, place)
+  local out = {}
+  for i, r in ipairs(rows) do
+    out[i] = "seen"
+    for _, g in ipairs(r.targets) do
+      local f = m.spec.own > 0 and m.place[g] and "seen" or flags[place[g]]
+      if RANK[f] > RANK[out[i]] then out[i] = f end
+    end
+  end
+  return out
+end
+
+-- Rows in which some gene is known by nothing move by nothing: their states count 0.
+local function known_rows(m, rows, flags, place)
+  local keep = {}
+  for i, r in ipairs(rows) do
+    local known = false
+    for _, g in ipairs(r.targets) do
+      known = known or flags[place[g]] ~= "mean" or (m.spec.own > 0 and m.place[g] ~= nil)
+    end
+    keep[i] = { known and 1 or 0 }
+  end
+  return core.tensor(keep, "double")
+end
+
+-- Mean over the ensemble of the change of state, in units of expression: Tensor double (n, latent).
+local function latent(m, q)
+  local sum
+  for _, p in ipairs(m.members) do
+    local y = core.response_predict(p, m.spec, q):to "double"
+    sum = sum and sum + y or y
+  end
+  return sum * (m.scale / #m.members)
+end
+
+-- The same over genes, (n, G); a trained decoder belongs to each member.
+local function decoded(m, q)
+  if m.spec.genes == 0 then return latent(m, q):matmul(m.D) end
+  local sum
+  for _, p in ipairs(m.members) do
+    local y = core.response_predict(p, m.spec, q):matmul(p:view "decoder"):to "double"
+    sum = sum and sum + y or y
+  end
+  return sum * (m.scale / #m.members)
+end
+
+local function anchored(self, m, rows)
+  if not m.neighbours then return nil end
+  local a = m.neighbours
+  local out = predictor.from_genes(rows, function(genes)
+    local w = self.embedding:similarity(genes, a.genes):to "double":maximum(0):square()
+    local below = a.W and w:matmul(a.W) + a.lambda or w:sum(2):reshape(#genes, 1) + a.lambda
+    return w:matmul(a.residual) / below, predictor.has_flags(self.embedding, genes)
+  end)
+  return out
+end
+
+-- Change of one model for rows of one context.
+local function change(self, m, rows, control)
+  local q, genes, flags, place = queries(self, m, rows)
+  local count, i_list, j_list = {}, {}, {}
+  for i, r in ipairs(rows) do
+    count[i] = { self.kind == "label" and 1 or #r.targets }
+    for _, g in ipairs(r.targets) do i_list[#i_list + 1], j_list[#j_list + 1] = i, place[g] end
+  end
+  local y = decoded(m, q) * known_rows(m, rows, flags, place) + m.base * core.tensor(count, "double")
+  local near = anchored(self, m, rows)
+  if near then y = y + near end
+  if m.direct then
+    local regulon = direct.regulon(self.graph, genes, self.genes)
+    local effect = direct.effect(m.direct, genes, self.genes, control or m.control, regulon)
+    y = y + core.sparse(#rows, #genes, i_list, j_list):matmul(effect)
+  end
+  return y, row_flags(m, rows, flags, place)
+end
+
+-- log1p expression is never negative: a gene can lose what the control has, not more.
+local function floored(y, control, kind)
+  if not control or kind == "label" or control:max():item() <= 0 then return y end
+  return y:maximum(control * -1)
+end
+
+local function predict_context(self, context, rows, env)
+  local models, sum, flags = models_for(self, context), nil, nil
+  local control = control_of(self, context, env)
+  for _, m in ipairs(models) do
+    local y, f = change(self, m, rows, control)
+    sum, flags = sum and sum + y or y, flags or f
+  end
+  return floored(sum / #models, control, self.kind), flags
+end
+
+local function check_coverage(self, rows, flags)
+  if self.options.fallback == "neighbours" then return end
+  for i, r in ipairs(rows) do
+    if self.options.fallback == "error" and (flags[i] == "mean" or flags[i] == "neighbours") then
+      for _, g in ipairs(r.targets) do
+        if not self.embedding:has(g) then
+          raise("EVALUE", ("gene '%s' has no vector in %s%s"):format(label.safe(g), self.embedding.source,
+            options.suggestion(g, self.embedding.genes)), 'fallback = "neighbours" or "mean"')
+        end
+      end
+    end
+  end
+end
+
+--- Mean changes for perturbations: Tensor double (#rows, G) in the units of training, and how each was predicted: "seen"
+--- (its genes were perturbed in training), "embedding", "neighbours" (of the graph), "mean" (nothing is known).
+---
+--- Rows are { perturbation = "A+B", context = }, or strings; the context defaults to the only trained one. For a context
+--- that was not trained, its control mean (env2.control[context]) is all that is used of it.
+---@param rows table
+---@param env? table  { control = { [context] = Tensor (G) } }
+---@return userdata delta, string[] flags
+function class:predict(rows, env)
+  local list, order, places = {}, {}, {}
+  for i, r in ipairs(rows) do
+    if type(r) == "string" then r = { perturbation = r } end
+    local targets = r.targets or label.targets(r.perturbation)
+    list[i] = { perturbation = r.perturbation, targets = targets, context = r.context or self.contexts[1] }
+    local c = list[i].context
+    if not places[c] then
+      places[c], order[#order + 1] = {}, c
+    end
+    table.insert(places[c], i)
+  end
+  table.sort(order)
+  local blocks, at, flags = {}, {}, {}
+  for _, c in ipairs(order) do
+    local own = {}
+    for k, i in ipairs(places[c]) do own[k] = list[i] end
+    local y, f = predict_context(self, c, own, env)
+    blocks[#blocks + 1], at[#at + 1] = y, places[c]
+    for k, i in ipairs(places[c]) do flags[i] = f[k] end
+  end
+  check_coverage(self, list, flags)
+  return responses.assemble(blocks, at, #list, #self.genes), flags
+end
+
+-- ---- operators ----------------------------------------------------------------------
+
+local function model_of(self, context)
+  local m = self.models[context or self.contexts[1]]
+  if not m then
+    raise("EVALUE", ("no operators for context '%s'%s"):format(label.safe(tostring(context)),
+      options.suggestion(tostring(context), self.contexts)))
+  end
+  return m
+end
+
+--- The operator of a gene in latent coordinates (double): that of the ensemble's first member, or of member `k`.
+---@param gene string
+---@param o? table  { context =, member = 1 }
+---@return userdata  dynamo.Operator
+function class:operator(gene, o)
+  o = o or {}
+  local m = model_of(self, o.context)
+  local q, genes, flags, place = queries(self, m, { { perturbation = gene, targets = { gene } } })
+  if flags[1] == "mean" and not m.place[gene] then
+    raise("EVALUE", ("gene '%s' has no vector in %s%s"):format(label.safe(gene), self.embedding.source,
+      options.suggestion(gene, self.embedding.genes)))
+  end
+  local u, v, b = core.response_operator(m.members[o.member or 1], m.spec, q, place[genes[1]])
+  local scale = math.sqrt(m.scale)
+  return core.operator(u, v, b * (scale * scale), { form = m.spec.form, name = gene })
+end
+
+--- The commutator of two genes' operators: a table { norm, relative, operator }.
+function class:commutator(a, b, o) return self:operator(a, o):commutator(self:operator(b, o)) end
+
+--- How far the orders of a combination are apart: root mean square distance from their mean, relative to its length.
+---@return number spread, number relative
+function class:order_spread(perturbation, o)
+  local list = {}
+  for i, g in ipairs(label.targets(perturbation)) do list[i] = self:operator(g, o) end
+  local mean, spread = core.order_spread(list, core.zeros(model_of(self, o and o.context).D:size(1), "double"))
+  local length = mean:norm():item()
+  return spread, length > 0 and spread / length or 0
+end
+
+--- The genes whose perturbation best brings back the control state after `perturbation`: list of { gene, distance }.
+---
+--- For every candidate h the distance of K_h K_g z0 from z0, z0 the mean control; 1 is what g alone does. O(candidates).
+---@param perturbation string
+---@param o? table  { top = 10, among = names, context = }
+function class:rescue(perturbation, o)
+  o = o or {}
+  local m = model_of(self, o.context)
+  local among, rows = o.among or m.genes, { { perturbation = perturbation, targets = label.targets(perturbation) } }
+  for _, g in ipairs(among) do
+    local targets = label.targets(perturbation)
+    targets[#targets + 1] = g
+    rows[#rows + 1] = { perturbation = g, targets = targets, context = m.context }
+  end
+  rows[1].context = m.context
+  local length = self:predict(rows):square():sum(2):sqrt()
+  local order, out = (length / length:get(1)):rows(2, #rows):argsort(), {}
+  for k = 1, math.min(o.top or 10, #order) do
+    out[k] = { among[order[k]], length:get(order[k] + 1) / length:get(1) }
+  end
+  return out
+end
+
+-- ---- files ----------------------------------------------------------------------------
+
+local function config(self)
+  local c = { name = self.name, head = self.head, kind = self.kind, seed = self.seed, contexts = json.array {},
+    control_contexts = json.array(self.control_contexts), options = {} }
+  for k, v in pairs(self.options) do
+    if type(v) ~= "table" then c.options[k] = v end
+  end
+  for i, name in ipairs(self.contexts) do
+    local m = self.models[name]
+    c.contexts[i] = { name = name, scale = m.scale, sd = m.scaling.sd, spec = m.spec, members = #m.members,
+      direct = m.direct and json.array(m.direct) or nil, neighbours = m.neighbours and m.neighbours.lambda or nil }
+  end
+  return c
+end
+
+-- Edges of the part of the graph that predictions can use, as lists.
+local function edges(graph)
+  local names = graph:names()
+  local A = graph:adjacency { direction = "out", weighted = true, signed = true }
+  local from, to, weight = {}, {}, {}
+  for i = 1, #names do
+    local cols, vals = A:row(i)
+    for k, j in ipairs(cols) do from[#from + 1], to[#to + 1], weight[#weight + 1] = i, j, vals[k] end
+  end
+  return names, core.tensor(from, "double"), core.tensor(to, "double"), core.tensor(weight, "double")
+end
+
+--- Write the model to a file: everything that predicting needs, no training data. See dynamo.load.
+---@param path string
+---@param more? table  { split =, scores =, provenance = } tables, kept as JSON
+function class:save(path, more)
+  local strings = { config = json.encode(config(self)) }
+  for k, v in pairs(more or {}) do strings[k] = json.encode(v) end
+  local lists = { ["genes/symbol"] = self.genes, ["embedding/genes"] = self.embedding.genes }
+  local tensors = { ["embedding/values"] = self.embedding.values, ["contexts/control"] = self.control }
+  strings["embedding/source"] = self.embedding.source
+  local sets = self.embedding.membership
+  for i, name in ipairs(self.contexts) do
+    local m, at = self.models[name], ("model%d/"):format(i)
+    lists[at .. "genes"] = m.genes
+    tensors[at .. "base"], tensors[at .. "D"], tensors[at .. "centre"] = m.base, m.D, m.scaling.centre
+    tensors[at .. "control"] = m.control
+    for k, p in ipairs(m.members) do tensors[at .. ("member%d"):format(k)] = p:flat() end
+    if m.neighbours then
+      lists[at .. "neighbours/genes"] = m.neighbours.genes
+      tensors[at .. "neighbours/residual"] = m.neighbours.residual
+      tensors[at .. "neighbours/mask"] = m.neighbours.W
+      tensors[at .. "neighbours/similarity"] = self.embedding:similarity(self.embedding.genes, m.neighbours.genes)
+        :to "float"
+    end
+  end
+  if self.graph then
+    lists["graph/names"], tensors["graph/from"], tensors["graph/to"], tensors["graph/weight"] = edges(self.graph)
+    strings["graph/source"] = self.graph:info().source or ""
+  end
+  if sets then strings["embedding/sets"] = "similarities are those to training genes" end
+  core.model_write(path, { strings = strings, lists = lists, tensors = tensors })
+end
+
+local function load_graph(t)
+  local names = t.lists["graph/names"]
+  if not names then return nil end
+  local from, to, weight = {}, {}, {}
+  local a, b, w = t.tensors["graph/from"]:totable(), t.tensors["graph/to"]:totable(),
+    t.tensors["graph/weight"]:totable()
+  for k = 1, #a do from[k], to[k], weight[k] = names[a[k]], names[b[k]], w[k] end
+  return core.graph(names, from, to, weight, { directed = true, signed = true, source = t.strings["graph/source"] })
+end
+
+local function need(t, kind, name, path)
+  local v = t[kind][name]
+  if v == nil then raise("EFORMAT", ("%s: %s is missing; the file is not a whole model"):format(path, name)) end
+  return v
+end
+
+-- Cosines of a membership that was left out of the file: those to the training genes are in it.
+local function stored_similarity(e, genes, S)
+  local column = responses.places(genes)
+  e.similarity = function(self, a, b)
+    local rows, cols = {}, {}
+    for j, g in ipairs(b) do
+      if not column[g] then return embedding.new { genes = self.genes, values = self.values }:similarity(a, b) end
+      cols[j] = column[g]
+    end
+    local wide = S:index(2, cols)
+    local blocks = {}
+    for i, g in ipairs(a) do
+      rows[i] = self:index(g)
+      blocks[i] = rows[i] and wide:rows(rows[i], rows[i]) or core.zeros(1, #cols)
+    end
+    return core.cat(blocks, 1):to "double"
+  end
+end
+
+local function load_model(t, i, c, path, e)
+  local at = ("model%d/"):format(i)
+  local m = { context = c.name, scale = c.scale, spec = c.spec, direct = c.direct, members = {}, kind = c.kind,
+    genes = need(t, "lists", at .. "genes", path), base = need(t, "tensors", at .. "base", path),
+    D = need(t, "tensors", at .. "D", path), control = need(t, "tensors", at .. "control", path),
+    scaling = { centre = need(t, "tensors", at .. "centre", path), sd = c.sd } }
+  m.place = responses.places(m.genes)
+  for k = 1, c.members do
+    local flat = need(t, "tensors", at .. ("member%d"):format(k), path)
+    local p = core.params(core.response_layout(m.spec), "float")
+    if flat:count() ~= p:count() then
+      raise("EFORMAT", ("%s: %smember%d: %d numbers, the configuration needs %d"):format(path, at, k, flat:count(),
+        p:count()))
+    end
+    local bad = flat:reshape(1, flat:count()):nonfinite()
+    if bad > 0 then raise("EFORMAT", ("%s: %smember%d: %d values are not finite"):format(path, at, k, bad)) end
+    p:flat():copy_(flat)
+    m.members[k] = p
+  end
+  if c.neighbours then
+    m.neighbours = { genes = need(t, "lists", at .. "neighbours/genes", path), lambda = c.neighbours,
+      residual = need(t, "tensors", at .. "neighbours/residual", path), W = t.tensors[at .. "neighbours/mask"] }
+    stored_similarity(e, m.neighbours.genes, need(t, "tensors", at .. "neighbours/similarity", path))
+  end
+  return m
+end
+
+--- Read a model. Raises EFORMAT if it is damaged, not a model, or of a newer format.
+---@param path string
+---@return table fitted
+function M.load(path)
+  local t = core.model_read(path)
+  local c = json.decode(need(t, "strings", "config", path), path)
+  local e = embedding.new { genes = need(t, "lists", "embedding/genes", path),
+    values = need(t, "tensors", "embedding/values", path), source = t.strings["embedding/source"] }
+  local self = { name = c.name, head = c.head, kind = c.kind, seed = c.seed, options = c.options, embedding = e,
+    genes = need(t, "lists", "genes/symbol", path), control = need(t, "tensors", "contexts/control", path),
+    control_contexts = c.control_contexts, contexts = {}, models = {}, graph = load_graph(t), file = path }
+  for i, entry in ipairs(c.contexts) do
+    self.contexts[i] = entry.name
+    self.models[entry.name] = load_model(t, i, entry, path, e)
+  end
+  return M.new(self)
+end
+
+function class:__tostring()
+  local m = self.models[self.contexts[1]]
+  return ("Model %s: %d genes, latent %d, rank %d, %d members, trained on %d perturbed genes in %s; embedding %s")
+    :format(self.name, #self.genes, m.spec.latent, m.spec.rank, #m.members, #m.genes,
+      label.safe(table.concat(self.contexts, ", ")), self.embedding.source)
+end
+
+return M
