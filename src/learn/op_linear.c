@@ -131,7 +131,7 @@ dyn_status dyn_linear_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   dyn_status st = check_linear(t, y, e);
   if (st == DYN_OK) st = dyn_matmul(&y->x, dyn_in(t, y, 0), dyn_in(t, y, 1), e);
   if (st == DYN_OK && y->need && y->a.act == DYN_ACT_GELU)
-    st = dyn_tensor_new(&y->aux, y->x.type, 2, y->x.size, e);
+    st = dyn_tensor_raw(&y->aux, y->x.type, 2, y->x.size, e);
   if (st == DYN_OK && (b || y->a.act || y->a.drop > 0)) finish(y, b);
   return st;
 }
