@@ -154,3 +154,27 @@ test("training gives the same bytes with one and with two threads", function()
   for i = 1, 3 do assert(la[i] == lb[i]) end
   assert(la[3] < la[1])
 end)
+
+test("without memory a step raises ENOMEM and leaks nothing", function()
+  local x, y = core.randn(1, 4, 3), core.randn(2, 4, 2)
+  local function steps()
+    local p = core.params { { "w", 3, 2 }, { "b", 2 } }
+    local opt = core.adamw(p, { groups = { b = { decay = false } } })
+    local tape = core.tape()
+    local v = p:bind(tape)
+    local z = tape:leaf(x):linear(v.w, v.b, "gelu", 0.5, 1)
+    tape:cat({ z, z:rows { 1, 2 } }):sum(1):log_softmax():sum():add(z:mse(y)):backward()
+    p:collect()
+    opt:step()
+    tape:close()
+  end
+  local n, done = 0, false
+  while not done and n < 500 do
+    core.fail_after(n)
+    local ok, e = pcall(steps)
+    core.fail_after(-1)
+    assert(ok or e.code == "ENOMEM", tostring(e))
+    done, n = ok, n + 1
+  end
+  assert(done and n > 20)
+end)
