@@ -18,7 +18,7 @@ WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla -Wdouble-promotion \
         -Werror=implicit-function-declaration -Wno-pass-failed
 override CFLAGS += -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fopenmp \
-        -ffp-contract=off -Isrc -I$(BUILD)/gen -MMD -MP $(WARN) \
+        -ffp-contract=off -fno-math-errno -Isrc -I$(BUILD)/gen -MMD -MP $(WARN) \
         -DDYN_VERSION='"$(VERSION)"'
 LIBCFLAGS = $(shell $(PC) --cflags openblas lapacke hdf5-serial)
 LDLIBS    = $(shell $(PC) --libs openblas lapacke hdf5-serial libdeflate libzstd zlib libmd) -lm

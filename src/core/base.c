@@ -33,16 +33,19 @@ static size_t rounded(size_t n, size_t size) {
   return bytes ? (bytes + 63) & ~(size_t)63 : 64;
 }
 
-void *dyn_alloc(size_t n, size_t size) {
+void *dyn_alloc_raw(size_t n, size_t size) {
   if (size && n > (SIZE_MAX - 63) / size) return NULL;
   if (dyn_fail_after == 0) return NULL;
   if (dyn_fail_after > 0) dyn_fail_after--;
   size_t bytes = rounded(n, size);
   void *p = aligned_alloc(64, bytes);
-  if (p) {
-    memset(p, 0, bytes);
-    atomic_fetch_add(&live, bytes);
-  }
+  if (p) atomic_fetch_add(&live, bytes);
+  return p;
+}
+
+void *dyn_alloc(size_t n, size_t size) {
+  void *p = dyn_alloc_raw(n, size);
+  if (p) memset(p, 0, rounded(n, size));
   return p;
 }
 

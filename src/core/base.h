@@ -43,6 +43,8 @@ const char *dyn_status_name(dyn_status st);
 
 /* Zeroed, 64-byte aligned; NULL when n * size overflows or memory is out. */
 void *dyn_alloc(size_t n, size_t size);
+/* The same without the zeros: for what is overwritten at once. */
+void *dyn_alloc_raw(size_t n, size_t size);
 void dyn_free(void *p, size_t n, size_t size);
 size_t dyn_live(void);      /* bytes now held through dyn_alloc */
 extern long dyn_fail_after; /* tests: allocations until failure; <0 never */

@@ -167,7 +167,7 @@ static bool broadcast(dyn_tensor *va, dyn_tensor *vb) {
 
 dyn_status dyn_map1(dyn_tensor *r, dyn_unary op, const dyn_tensor *a,
                     dyn_err *e) {
-  dyn_status st = dyn_tensor_new(r, a->type, a->ndim, a->size, e);
+  dyn_status st = dyn_tensor_raw(r, a->type, a->ndim, a->size, e);
   if (st == DYN_OK) apply(r->data, r->type, *a, *a, unary[op].k[a->type]);
   return st;
 }
@@ -178,7 +178,7 @@ dyn_status dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
   if (a->type != b->type) return mixed(m->name, a, b, e);
   dyn_tensor va = *a, vb = *b; /* borrowed: no reference taken */
   if (!broadcast(&va, &vb)) return mismatch(m->name, a, b, e);
-  dyn_status st = dyn_tensor_new(r, a->type, va.ndim, va.size, e);
+  dyn_status st = dyn_tensor_raw(r, a->type, va.ndim, va.size, e);
   if (st == DYN_OK) apply(r->data, r->type, va, vb, m->k[a->type]);
   return st;
 }
@@ -206,7 +206,7 @@ dyn_status dyn_map2_(dyn_tensor *a, dyn_binary op, const dyn_tensor *b,
 
 dyn_status dyn_convert(dyn_tensor *r, const dyn_tensor *a, dyn_type type,
                        dyn_err *e) {
-  dyn_status st = dyn_tensor_new(r, type, a->ndim, a->size, e);
+  dyn_status st = dyn_tensor_raw(r, type, a->ndim, a->size, e);
   if (st == DYN_OK) apply(r->data, type, *a, *a, k_to[type][a->type]);
   return st;
 }
@@ -403,7 +403,7 @@ dyn_status dyn_index_select(dyn_tensor *r, const dyn_tensor *a, int dim,
   if (st != DYN_OK) return st;
   dyn_tensor shape = *a;
   shape.size[dim] = n;
-  st = dyn_tensor_new(r, a->type, a->ndim, shape.size, e);
+  st = dyn_tensor_raw(r, a->type, a->ndim, shape.size, e);
   size_t es = dyn_type_size(a->type);
   for (ptrdiff_t i = 0; i < n && st == DYN_OK; i++) {
     dyn_tensor to = *r, from = *a; /* borrowed slices of one row */
@@ -456,7 +456,7 @@ dyn_status dyn_cat(dyn_tensor *r, const dyn_tensor *const *a, int n, int dim,
     if (!dyn_tensor_same_shape(&t, a[0])) return mismatch("cat", a[0], a[i], e);
     shape.size[dim] += a[i]->size[dim];
   }
-  dyn_status st = dyn_tensor_new(r, shape.type, shape.ndim, shape.size, e);
+  dyn_status st = dyn_tensor_raw(r, shape.type, shape.ndim, shape.size, e);
   ptrdiff_t at = 0;
   for (int i = 0; i < n && st == DYN_OK; i++) {
     dyn_tensor to = *r;

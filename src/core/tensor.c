@@ -22,8 +22,9 @@ const char *dyn_type_name(dyn_type type) { return types[type].name; }
 
 /* ---- storage and views -------------------------------------------------- */
 
-dyn_status dyn_tensor_new(dyn_tensor *dst, dyn_type type, int ndim,
-                          const ptrdiff_t *size, dyn_err *e) {
+static dyn_status make(dyn_tensor *dst, dyn_type type, int ndim,
+                       const ptrdiff_t *size, void *alloc(size_t, size_t),
+                       dyn_err *e) {
   dyn_tensor t = {.type = type, .ndim = ndim};
   size_t n = 1, most = PTRDIFF_MAX / dyn_type_size(type) - 64;
   if (ndim > DYN_MAXDIM)
@@ -39,13 +40,24 @@ dyn_status dyn_tensor_new(dyn_tensor *dst, dyn_type type, int ndim,
     n *= (size_t)size[d];
   }
   size_t bytes = sizeof(dyn_storage) + n * dyn_type_size(type);
-  t.st = dyn_alloc(1, bytes);
+  t.st = alloc(1, bytes);
   if (!t.st) return dyn_fail(e, DYN_ENOMEM, "no memory for %zu numbers", n);
   t.st->bytes = bytes;
   t.st->refs = 1;
+  t.st->version = 0;
   t.data = t.st->data;
   *dst = t;
   return DYN_OK;
+}
+
+dyn_status dyn_tensor_new(dyn_tensor *dst, dyn_type type, int ndim,
+                          const ptrdiff_t *size, dyn_err *e) {
+  return make(dst, type, ndim, size, dyn_alloc, e);
+}
+
+dyn_status dyn_tensor_raw(dyn_tensor *dst, dyn_type type, int ndim,
+                          const ptrdiff_t *size, dyn_err *e) {
+  return make(dst, type, ndim, size, dyn_alloc_raw, e);
 }
 
 void dyn_tensor_free(dyn_tensor *t) {

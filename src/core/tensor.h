@@ -39,6 +39,9 @@ typedef struct dyn_tensor {
 /* Fresh, zeroed, row-major. DYN_EVALUE: a bad size; DYN_ENOMEM. */
 DYN_STATUS dyn_tensor_new(dyn_tensor *dst, dyn_type type, int ndim,
                           const ptrdiff_t *size, dyn_err *e);
+/* The same, but the elements are whatever was there: the caller writes all. */
+DYN_STATUS dyn_tensor_raw(dyn_tensor *dst, dyn_type type, int ndim,
+                          const ptrdiff_t *size, dyn_err *e);
 /* Drop the reference; 't' becomes empty. Safe to call twice. */
 void dyn_tensor_free(dyn_tensor *t);
 /* Another view of the same numbers. Never fails. */

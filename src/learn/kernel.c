@@ -15,7 +15,7 @@
 
 /* clang-format off */
 #define TABLE(s) {                                                          \
-    .bias = bias_##s, .act = act_##s, .dact = dact_##s, .drop = drop_##s,   \
+    .bias = bias_##s, .colsum = colsum_##s, .act = act_##s, .dact = dact_##s, .drop = drop_##s,   \
     .mse = mse_##s, .bce = bce_##s, .dmse = dmse_##s, .dbce = dbce_##s,     \
     .pearson = pearson_##s, .dpearson = dpearson_##s, .lsm = lsm_##s,       \
     .dlsm = dlsm_##s, .adamw = adamw_##s, .sgd = sgd_##s,                   \

@@ -8,6 +8,8 @@
 /* Rows with fewer elements in all are not worth a thread. */
 #define DYN_GRAIN (1 << 15)
 
+#define DYN_COLUMNS 256
+
 /* A row of n predictions with its targets, weights and mask; strides in
 ** elements. */
 typedef struct dyn_lossrow {
@@ -31,6 +33,10 @@ typedef struct dyn_adamw_step {
 /* Rows have stride 1 unless said; g, y: changed in place. */
 typedef struct dyn_kernels {
   void (*bias)(ptrdiff_t n, void *y, const void *b);
+  /* y[j] = sum over i of x[i * ld + j], added to y unless 'fresh'; at most
+  ** DYN_COLUMNS columns */
+  void (*colsum)(ptrdiff_t rows, ptrdiff_t cols, const void *x, ptrdiff_t ld,
+                 void *y, bool fresh);
   void (*act)(ptrdiff_t n, void *y, dyn_activation act);
   /* g *= f'; v is the result of f, of gelu the argument */
   void (*dact)(ptrdiff_t n, void *g, const void *v, dyn_activation act,

@@ -116,7 +116,7 @@ static dyn_status element_bwd(dyn_tape *t, dyn_node *y,
   if (st != DYN_OK) return st;
   double all = dyn_f64(&y->aux)[0], g = dyn_tensor_get(&y->g, 0);
   if (!(all > 0)) return DYN_OK;
-  DYN_TRY(dyn_tensor_new(&d, p->type, p->ndim, p->size, e));
+  DYN_TRY(dyn_tensor_raw(&d, p->type, p->ndim, p->size, e));
   ptrdiff_t step = s.cols * (ptrdiff_t)dyn_type_size(p->type);
 #pragma omp parallel for if (s.rows * s.cols > DYN_GRAIN)
   for (ptrdiff_t i = 0; i < s.rows; i++) {
@@ -198,7 +198,7 @@ dyn_status dyn_pearson_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   if (st != DYN_OK) return st;
   for (ptrdiff_t i = 0; i < s.rows; i++) n += varied(moments(y, i));
   double g = n ? -dyn_tensor_get(&y->g, 0) / (double)n : 0;
-  DYN_TRY(dyn_tensor_new(&d, p->type, p->ndim, p->size, e));
+  DYN_TRY(dyn_tensor_raw(&d, p->type, p->ndim, p->size, e));
   ptrdiff_t step = s.cols * (ptrdiff_t)dyn_type_size(p->type);
 #pragma omp parallel for if (s.rows * s.cols > DYN_GRAIN)
   for (ptrdiff_t i = 0; i < s.rows; i++) {

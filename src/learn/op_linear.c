@@ -131,7 +131,7 @@ dyn_status dyn_linear_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   dyn_status st = check_linear(t, y, e);
   if (st == DYN_OK) st = dyn_matmul(&y->x, dyn_in(t, y, 0), dyn_in(t, y, 1), e);
   if (st == DYN_OK && y->need && y->a.act == DYN_ACT_GELU)
-    st = dyn_tensor_new(&y->aux, y->x.type, 2, y->x.size, e);
+    st = dyn_tensor_raw(&y->aux, y->x.type, 2, y->x.size, e);
   if (st == DYN_OK && (b || y->a.act || y->a.drop > 0)) finish(y, b);
   return st;
 }
@@ -153,12 +153,32 @@ static void unfinish(dyn_node *y) {
   }
 }
 
+/* The gradient of the bias: sums of columns, in blocks of fixed width. */
+static dyn_status flow_bias(dyn_tape *t, dyn_node *y, dyn_err *e) {
+  dyn_tensor *b;
+  bool fresh;
+  if (!dyn_wants(t, y, 2)) return DYN_OK;
+  dyn_status st = dyn_flow_into(t, y, 2, &b, &fresh, e);
+  if (st != DYN_OK) return st;
+  ptrdiff_t n = y->g.size[0], m = y->g.size[1];
+  ptrdiff_t es = (ptrdiff_t)dyn_type_size(y->g.type);
+  ptrdiff_t blocks = (m + DYN_COLUMNS - 1) / DYN_COLUMNS;
+#pragma omp parallel for if (n * m > DYN_GRAIN)
+  for (ptrdiff_t k = 0; k < blocks; k++) {
+    ptrdiff_t at = k * DYN_COLUMNS;
+    ptrdiff_t cols = m - at < DYN_COLUMNS ? m - at : DYN_COLUMNS;
+    dyn_kernel[y->g.type].colsum(n, cols, (const char *)y->g.data + at * es, m,
+                                 (char *)b->data + at * es, fresh);
+  }
+  return DYN_OK;
+}
+
 dyn_status dyn_linear_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   dyn_tensor xt = turned(dyn_in(t, y, 0)), wt = turned(dyn_in(t, y, 1));
   dyn_status st = DYN_OK;
   if (y->a.act || y->a.drop > 0) unfinish(y);
   DYN_TRY(flow_product(t, y, 1, &xt, &y->g, e));
-  DYN_TRY(dyn_flow(t, y, 2, &y->g, e)); /* summed over the rows */
+  DYN_TRY(flow_bias(t, y, e));
   DYN_TRY(flow_product(t, y, 0, &y->g, &wt, e));
 done:
   return st;

@@ -56,7 +56,8 @@ static dyn_status add_part(dyn_tape *t, dyn_node *y, const dyn_tensor *d,
   if (st != DYN_OK) return st;
   if (fresh) dyn_fill_(g, 0);
   st = dyn_tensor_narrow(&part, g, dim, lo, d->size[dim], e);
-  if (st == DYN_OK) st = dyn_map2_(&part, DYN_ADD, d, e);
+  if (st == DYN_OK)
+    st = fresh ? dyn_copy_(&part, d, e) : dyn_map2_(&part, DYN_ADD, d, e);
   dyn_tensor_free(&part);
   return st;
 }

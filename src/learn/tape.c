@@ -118,7 +118,7 @@ dyn_status dyn_flow_into(dyn_tape *t, dyn_node *y, int k, dyn_tensor **g,
   if (*fresh && p->op == DYN_OP_LEAF && p->aux.st)
     dyn_tensor_share(&p->g, &p->aux);
   else if (*fresh)
-    st = dyn_tensor_new(&p->g, p->x.type, p->x.ndim, p->x.size, e);
+    st = dyn_tensor_raw(&p->g, p->x.type, p->x.ndim, p->x.size, e);
   *g = &p->g;
   if (st == DYN_OK) dyn_tensor_touch(&p->g);
   return st;

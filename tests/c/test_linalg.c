@@ -34,8 +34,9 @@ static double product_error(const dyn_tensor *r, const dyn_tensor *a,
 }
 
 static void products(dyn_type type) {
-  static const ptrdiff_t sizes[][3] = {{0, 3, 2}, {1, 1, 1},    {3, 0, 2},
-                                       {7, 5, 3}, {17, 33, 15}, {300, 31, 40}};
+  static const ptrdiff_t sizes[][3] = {
+      {0, 3, 2},    {1, 1, 1},     {3, 0, 2},      {7, 5, 3},
+      {17, 33, 15}, {300, 31, 40}, {140, 60, 600}, {200, 60, 200}};
   double tol = type == DYN_F32 ? 1e-4 : 1e-12;
   for (size_t c = 0; c < sizeof sizes / sizeof sizes[0]; c++)
     for (int form = 0; form < 4; form++) { /* each operand plain, transposed */

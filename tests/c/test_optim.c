@@ -129,7 +129,7 @@ static void errors(void) {
   OK(dyn_optim_new(&t, DYN_SGD, &p, &o, &e) == DYN_EVALUE && !t.group);
   OK(strstr(e.msg, "beta1 or momentum 1 outside [0, 1)") != NULL);
   OK(dyn_optim_new(&t, DYN_SGD, &p, &options, &e) == DYN_OK);
-  dyn_fill_(&p.grad, NAN);
+  dyn_fill_(&p.grad, (double)NAN);
   OK(dyn_optim_step(&t, &p, 1, &norm, &e) == DYN_EVALUE && t.step == 0);
   OK(dyn_tensor_get(&p.value, 0) == 1);
   OUT_OF_MEMORY(optim_and_drop(&p));

@@ -213,7 +213,7 @@ static void gradcheck(const opcase *c) {
   for (int k = 0; k < c->nin; k++) x[k] = filled(c, k, k + 0.3);
   if (c->kind == 'm')
     for (size_t i = 0; i < dyn_tensor_len(&x[3]); i++)
-      if (dyn_f64(&x[3])[i] == 0) dyn_f64(&x[1])[i] = NAN;
+      if (dyn_f64(&x[3])[i] == 0) dyn_f64(&x[1])[i] = (double)NAN;
   OK(loss(c, x, &f, g, NULL) == DYN_OK);
   for (int k = 0; k < c->nin; k++)
     OK((g[k].st == NULL) == (c->constant >> k & 1));

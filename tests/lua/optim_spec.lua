@@ -119,3 +119,62 @@ test("schedules", function()
   assert(core.schedule("constant", 7) == 1 and core.schedule("constant", 1, { warmup = 2 }) == 0.5)
   raises("cosine needs the total number of steps", core.schedule, "cosine", 1)
 end)
+
+-- A small model with everything that runs in parallel: its parameters after three steps.
+local function trained(threads)
+  local before = core.threads()
+  core.threads(threads)
+  local p = core.params { { "w1", 700, 300 }, { "b1", 300 }, { "w2", 300, 1100 }, { "b2", 1100 } }
+  for i, name in ipairs { "w1", "w2" } do
+    local w = p:view(name)
+    w:copy_(core.randn(i, w:size()):mul_(0.05))
+  end
+  local x, opt, losses = core.randn(3, 200, 700), core.adamw(p, { lr = 1e-2, clip = 1 }), {}
+  local y = core.randn(4, 200, 1100)
+  for i = 1, 3 do
+    local tape = core.tape()
+    local v = p:bind(tape)
+    local h = tape:leaf(x):linear(v.w1, v.b1, "gelu", 0.3, i)
+    local z = h:linear(v.w2, v.b2)
+    local loss = z:mse(y) + z:row_pearson(y) * 0.1
+    loss:backward()
+    losses[i] = loss:item()
+    p:collect()
+    opt:step(core.schedule("cosine", i, { total = 3 }))
+    tape:close()
+  end
+  core.threads(before)
+  return p:flat(), losses
+end
+
+test("training gives the same bytes with one and with two threads", function()
+  local a, la = trained(1)
+  local b, lb = trained(2)
+  assert(a:ne(b):sum():item() == 0 and a:norm():item() > 0)
+  for i = 1, 3 do assert(la[i] == lb[i]) end
+  assert(la[3] < la[1])
+end)
+
+test("without memory a step raises ENOMEM and leaks nothing", function()
+  local x, y = core.randn(1, 4, 3), core.randn(2, 4, 2)
+  local function steps()
+    local p = core.params { { "w", 3, 2 }, { "b", 2 } }
+    local opt = core.adamw(p, { groups = { b = { decay = false } } })
+    local tape = core.tape()
+    local v = p:bind(tape)
+    local z = tape:leaf(x):linear(v.w, v.b, "gelu", 0.5, 1)
+    tape:cat({ z, z:rows { 1, 2 } }):sum(1):log_softmax():sum():add(z:mse(y)):backward()
+    p:collect()
+    opt:step()
+    tape:close()
+  end
+  local n, done = 0, false
+  while not done and n < 500 do
+    core.fail_after(n)
+    local ok, e = pcall(steps)
+    core.fail_after(-1)
+    assert(ok or e.code == "ENOMEM", tostring(e))
+    done, n = ok, n + 1
+  end
+  assert(done and n > 20)
+end)

@@ -1,0 +1,77 @@
+-- The training step of the anchors: batch x 5,000 genes, lift 5000-512-128, operators of rank 16 generated from
+-- 128-dimensional embeddings through a 256-wide trunk, decoder 128-512-5000, MSE, AdamW; 6.34 M parameters.
+-- usage: [OMP_NUM_THREADS=n] build/dynamo tests/bench/bench_train.lua [batch [steps]]
+-- Beside it, in turn with the steps, the products of the step alone: what a step could cost at best here.
+package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
+local core = require "dynamo.core"
+
+local args = arg or {}
+local B, steps = tonumber(args[1] or 256), tonumber(args[2] or 20)
+local G, H, D, R, T, E, N = 5000, 512, 128, 16, 256, 128, 20000
+
+local p = core.params { { "w1", G, H }, { "b1", H }, { "w2", H, D }, { "b2", D }, { "w3", E, T }, { "b3", T },
+  { "w4", T, 2 * D * R }, { "b4", 2 * D * R }, { "w5", D, H }, { "b5", H }, { "w6", H, G }, { "b6", G } }
+for i, name in ipairs(p:names()) do
+  local w = p:view(name)
+  local n = select("#", w:size()) == 2 and w:size(1) or nil
+  if n then w:copy_(core.randn(i, w:size()):mul_(1 / math.sqrt(n))) end
+end
+local opt = core.adamw(p, { lr = 1e-3, decay = 0 })
+local embedding = core.randn(99, N, E)
+local x = core.rand(7, 2048, G)
+x:mul_(core.rand(8, 2048, G):lt(0.1))
+
+local rows = {}
+local function step(i)
+  local lo = (i * B) % (2048 - B + 1) + 1
+  for k = 1, B do rows[k] = (k * 7919 + i * 104729) % N + 1 end
+  local tape = core.tape()
+  local v = p:bind(tape)
+  local batch = x:rows(lo, lo + B - 1)
+  local z = tape:leaf(batch):linear(v.w1, v.b1, "relu"):linear(v.w2, v.b2)
+  local uv = tape:leaf(embedding:index(1, rows)):linear(v.w3, v.b3, "relu"):linear(v.w4, v.b4)
+  local u = uv:narrow(2, 1, D * R):reshape(B, D, R)
+  local w = uv:narrow(2, D * R + 1, 2 * D * R):reshape(B, D, R)
+  z = z + u:matmul(w:swap(2, 3):matmul(z:reshape(B, D, 1))):reshape(B, D)
+  local y = z:linear(v.w5, v.b5, "relu"):linear(v.w6, v.b6)
+  local loss = y:mse(batch):backward():item()
+  p:collect()
+  opt:step()
+  tape:close()
+  return loss
+end
+
+-- The products alone: forward, and backward for weights and inputs.
+local shapes = { { G, H, false }, { H, D, true }, { E, T, false }, { T, 2 * D * R, true }, { D, H, true }, { H, G, true } }
+local products, flops = {}, 0
+for i, s in ipairs(shapes) do
+  products[i] = { core.randn(1, B, s[1]), core.randn(2, s[1], s[2]), core.randn(3, B, s[2]), s[3] }
+  flops = flops + 2 * B * s[1] * s[2] * (s[3] and 3 or 2)
+end
+local function gemms()
+  for _, q in ipairs(products) do
+    q[1]:matmul(q[2]):close()
+    q[1]:t():matmul(q[3]):close()
+    if q[4] then q[3]:matmul(q[2]:t()):close() end
+  end
+end
+
+local function median(t)
+  table.sort(t)
+  return t[math.floor(#t / 2) + 1]
+end
+
+local clock = core.time
+local times, bare, loss = {}, {}, nil
+for i = 1, 3 do step(i) gemms() end
+for i = 1, steps do
+  local t0 = clock()
+  loss = step(i + 3)
+  local t1 = clock()
+  gemms()
+  times[i], bare[i] = t1 - t0, clock() - t1
+end
+local s, g = median(times), median(bare)
+print(("batch %d, %d parameters, %.2f GFLOP, %d threads: %.1f steps/s (%.1f ms, %.0f GFLOP/s); its products alone %.1f ms"
+  .. " (%.0f GFLOP/s); ratio %.2f; loss %.5f"):format(B, p:count(), flops / 1e9, core.threads(),
+  1 / s, s * 1e3, flops / s / 1e9, g * 1e3, flops / g / 1e9, s / g, loss))
