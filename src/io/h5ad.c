@@ -235,6 +235,7 @@ static DYN_STATUS check_columns(dyn_h5ad *a, dyn_h5ad_axis axis, dyn_err *e) {
   dyn_textlist all = {0};
   char path[DYN_H5_PATH], shown[100];
   const char *field;
+  if (a->frame[axis].table) return DYN_OK; /* its fields are its columns */
   dyn_status st = dyn_h5ad_columns(a, axis, &all, e);
   for (int64_t i = 0; st == DYN_OK && i < all.n; i++) {
     const char *name = dyn_textlist_get(&all, i);

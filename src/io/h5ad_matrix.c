@@ -289,8 +289,8 @@ static void note(dyn_matrix *m, float v, int64_t row, int64_t col) {
 static void summarise(dyn_matrix *m) {
   m->row = m->col = -1;
   m->integers = true;
-  m->min = INFINITY;
-  m->max = -INFINITY;
+  m->min = HUGE_VAL;
+  m->max = -HUGE_VAL;
   if (m->sparse) {
     const dyn_csr *s = &m->csr;
     int64_t nnz = dyn_csr_nnz(s);

@@ -100,6 +100,97 @@ static void codecs(void) {
   OK(dyn_fletcher32((const unsigned char *)"abcdefgh", 8) == 0xe1eb9195);
 }
 
+/* ---- chunks, unpacked by us and by the library ---------------------------- */
+
+typedef struct layout {
+  const char *what;
+  hid_t type;
+  int rank;
+  hsize_t dim[2], chunk[2];
+  const char *filters; /* s shuffle, d deflate, f fletcher32 */
+} layout;
+
+static void make_dataset(hid_t f, const char *name, const layout *l) {
+  hsize_t n = l->dim[0] * (l->rank > 1 ? l->dim[1] : 1);
+  double *v = malloc(n * sizeof *v);
+  dyn_rng g = dyn_rng_stream(1, 0);
+  for (hsize_t i = 0; v && i < n; i++) v[i] = (double)dyn_rng_below(&g, 120);
+  hid_t p = H5Pcreate(H5P_DATASET_CREATE),
+        s = H5Screate_simple(l->rank, l->dim, NULL);
+  H5Pset_chunk(p, l->rank, l->chunk);
+  for (const char *c = l->filters; *c; c++) {
+    if (*c == 's') H5Pset_shuffle(p);
+    if (*c == 'd') H5Pset_deflate(p, 4);
+    if (*c == 'f') H5Pset_fletcher32(p);
+  }
+  hid_t d = H5Dcreate2(f, name, l->type, s, H5P_DEFAULT, p, H5P_DEFAULT);
+  H5Dwrite(d, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, v);
+  H5Dclose(d);
+  H5Sclose(s);
+  H5Pclose(p);
+  free(v);
+}
+
+/* All at once (ours, where it can) against row by row (the library's). */
+static bool same_both_ways(dyn_h5 *f, const char *name, const layout *l,
+                           dyn_h5_mem to) {
+  size_t wide = to == DYN_H5_F32 || to == DYN_H5_I32 ? 4 : 8;
+  size_t row = l->rank > 1 ? (size_t)l->dim[1] : 1, n = (size_t)l->dim[0] * row;
+  int64_t half = (int64_t)l->dim[0] / 2, rest = (int64_t)l->dim[0] - half;
+  char *a = malloc(n * wide), *b = malloc(n * wide);
+  bool ok =
+      dyn_h5_read(f, name, NULL, to, 0, half + rest, n, a, NULL) == DYN_OK;
+  ok = ok && dyn_h5_read(f, name, NULL, to, 0, half, (size_t)half * row, b,
+                         NULL) == DYN_OK;
+  ok = ok && dyn_h5_read(f, name, NULL, to, half, rest, (size_t)rest * row,
+                         b + (size_t)half * row * wide, NULL) == DYN_OK;
+  ok = ok && memcmp(a, b, n * wide) == 0;
+  free(a);
+  free(b);
+  return ok;
+}
+
+static void chunks(void) {
+  const layout all[] = {
+      {"float, vector", H5T_IEEE_F32LE, 1, {100001}, {1000}, "d"},
+      {"float, shuffled", H5T_IEEE_F32LE, 1, {100001}, {4096}, "sd"},
+      {"double, checked", H5T_IEEE_F64LE, 1, {50000}, {50000}, "sdf"},
+      {"int, checked first", H5T_STD_I32LE, 1, {70000}, {999}, "fsd"},
+      {"long", H5T_STD_I64LE, 1, {70000}, {8192}, "d"},
+      {"byte", H5T_STD_I8LE, 1, {70000}, {100}, "sd"},
+      {"unsigned short", H5T_STD_U16LE, 1, {70000}, {8192}, "sd"},
+      {"unsigned", H5T_STD_U32LE, 1, {70000}, {70000}, "dfs"},
+      {"big-endian", H5T_IEEE_F64BE, 1, {70000}, {8192}, "sd"},
+      {"matrix, edges", H5T_IEEE_F32LE, 2, {301, 203}, {50, 60}, "sd"},
+      {"matrix, rows", H5T_IEEE_F64LE, 2, {301, 203}, {7, 203}, "d"},
+      {"matrix, columns", H5T_STD_I16LE, 2, {301, 203}, {301, 1}, "d"},
+      {"one column", H5T_IEEE_F32LE, 2, {70000, 1}, {1000, 1}, "sdf"},
+      {"one row", H5T_IEEE_F32LE, 2, {1, 70000}, {1, 1000}, "sdf"},
+      {"no deflate", H5T_IEEE_F32LE, 1, {70000}, {1000}, "sf"},
+  };
+  char name[16];
+  dyn_h5 *f = NULL;
+  hid_t h =
+      H5Fcreate(in_dir("chunks.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    snprintf(name, sizeof name, "d%zu", i);
+    make_dataset(h, name, &all[i]);
+  }
+  H5Fclose(h);
+  OK(dyn_h5_open(&f, in_dir("chunks.h5"), 0, NULL) == DYN_OK);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    snprintf(name, sizeof name, "d%zu", i);
+    bool whole = H5Tget_class(all[i].type) == H5T_INTEGER;
+    bool ok = same_both_ways(f, name, &all[i], DYN_H5_F32) &&
+              same_both_ways(f, name, &all[i], DYN_H5_F64) &&
+              (!whole || (same_both_ways(f, name, &all[i], DYN_H5_I32) &&
+                          same_both_ways(f, name, &all[i], DYN_H5_I64)));
+    ok_(ok, all[i].what, __FILE__, __LINE__);
+  }
+  dyn_h5_close(f);
+  unlink(in_dir("chunks.h5"));
+}
+
 /* ---- a file of ours ------------------------------------------------------- */
 
 enum {
@@ -417,6 +508,7 @@ int main(void) {
   lists();
   lzf();
   codecs();
+  chunks();
   content();
   round_trip();
   hsize_t before = ids();

@@ -26,6 +26,12 @@ enum {
   NNZ = 9
 };
 
+#ifdef __SANITIZE_ADDRESS__ /* stops at the library's mistakes, needs memory */
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static char dir[] = "/tmp/dyn_hostileXXXXXX";
 static char secret[64], other[64];
 
@@ -557,7 +563,7 @@ static void corpus(void) {
   }
   printf("# %zu files, at most %ld MiB and %ld ms\n",
          sizeof file / sizeof *file, most / 1024, slowest);
-  OK(most < 256 * 1024);
+  OK(SANITIZED || most < 256 * 1024);
 }
 
 /* ---- damage --------------------------------------------------------------- */
@@ -644,7 +650,10 @@ int main(void) {
   load(path);
   unlink(path);
   truncations();
-  flips();
+  if (SANITIZED)
+    printf("# skip flipped bytes: crashes cannot be told apart\n");
+  else
+    flips();
   unlink(secret);
   unlink(other);
   rmdir(dir);
