@@ -130,9 +130,9 @@ done:
 /* ---- unpacking chunks ourselves ------------------------------------------- */
 
 enum {
-  BATCH = 64,      /* chunks unpacked at a time, at most */
-  SMALL = 1 << 18, /* bytes below which it is not worth the trouble */
-  RUN = 512        /* numbers converted at a time */
+  BATCH = 16 << 20, /* bytes of chunks fetched between two parallel loops */
+  SMALL = 1 << 18,  /* bytes below which it is not worth the trouble */
+  RUN = 512         /* numbers converted at a time */
 };
 
 /* Numbers in the file: those that H5Dread gives the same way. */
@@ -260,7 +260,8 @@ typedef struct job {
   dyn_h5_mem to;
   char *out;
   size_t room; /* for one raw chunk */
-  raw batch[BATCH];
+  raw *batch;
+  unsigned char *raw_bytes; /* 'most' times 'room' */
   int nbatch, most;
   int threads;
   void **z;            /* one inflater per thread */
@@ -394,16 +395,17 @@ static bool suitable(job *j, const dyn_h5_info *o) {
 static bool prepare(job *j) {
   j->threads = omp_get_max_threads();
   j->room = j->bytes + j->bytes / 8 + 1024;
-  j->most = BATCH; /* of large chunks fewer: 64 MiB, but one per thread */
-  while (j->most > j->threads && (size_t)j->most * j->room > (size_t)64 << 20)
-    j->most--;
+  size_t most = BATCH / j->room < 4096 ? BATCH / j->room : 4096;
+  j->most = (int)most > j->threads ? (int)most : j->threads;
+  j->batch = dyn_alloc((size_t)j->most, sizeof *j->batch);
+  j->raw_bytes = dyn_alloc((size_t)j->most, j->room);
   j->work = dyn_alloc((size_t)j->threads * 2, j->bytes);
   j->z = dyn_alloc((size_t)j->threads, sizeof *j->z);
-  bool ok = j->work && j->z;
+  bool ok = j->work && j->z && j->batch && j->raw_bytes;
   for (int i = 0; ok && i < j->threads; i++)
     ok = (j->z[i] = dyn_inflater_new()) != NULL;
   for (int k = 0; ok && k < j->most; k++)
-    ok = (j->batch[k].bytes = dyn_alloc(j->room, 1)) != NULL;
+    j->batch[k].bytes = j->raw_bytes + (size_t)k * j->room;
   return ok;
 }
 
@@ -417,7 +419,8 @@ bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
   j->to = type;
   j->out = out;
   bool ok = suitable(j, info) && prepare(j) && fetch_all(j);
-  for (int k = 0; k < BATCH; k++) dyn_free(j->batch[k].bytes, j->room, 1);
+  dyn_free(j->batch, (size_t)j->most, sizeof *j->batch);
+  dyn_free(j->raw_bytes, (size_t)j->most, j->room);
   for (int i = 0; j->z && i < j->threads; i++) dyn_inflater_free(j->z[i]);
   dyn_free(j->z, (size_t)j->threads, sizeof *j->z);
   dyn_free(j->work, (size_t)j->threads * 2, j->bytes);
