@@ -515,8 +515,14 @@ static DYN_STATUS list_below(dyn_h5ad *a, const char *path, int depth,
   dyn_status st = dyn_h5_members(a->h5, path, &names, e);
   for (int64_t i = 0; st == DYN_OK && i < names.n && paths->n < most; i++) {
     DYN_TRY(dyn_h5_join(a->h5, sub, path, dyn_textlist_get(&names, i), e));
-    DYN_TRY(dyn_h5_stat(a->h5, sub, NULL, &o, e));
-    DYN_TRY(what_is(a, sub, &o, what, sizeof what, e));
+    st = dyn_h5_stat(a->h5, sub, NULL, &o, e);
+    if (st == DYN_OK) st = what_is(a, sub, &o, what, sizeof what, e);
+    if (st == DYN_EFORMAT) {
+      o.kind = DYN_H5_OTHER;
+      snprintf(what, sizeof what, "unreadable");
+      st = DYN_OK;
+    }
+    if (st != DYN_OK) goto done;
     DYN_TRY(dyn_textlist_add(paths, sub, strlen(sub), e));
     DYN_TRY(dyn_textlist_add(whats, what, strlen(what), e));
     if (o.kind == DYN_H5_GROUP && depth < 3 && !closed(what))
