@@ -21,7 +21,8 @@ struct dyn_h5 {
   char *path; /* dyn_alloc(strlen + 1) */
   char *temp; /* while it is being written, else NULL */
   size_t limit, block;
-  bool poisoned; /* a call of the library failed while writing */
+  char *progress; /* or NULL: DYN_H5_PATH bytes for the member in hand */
+  bool poisoned;  /* a call of the library failed while writing */
   dyn_h5_check *check;
   size_t nchecks, room;
 };
