@@ -158,36 +158,36 @@ static number number_of(hid_t t) {
   return (number)k;
 }
 
-#define LOAD(T)                              \
+#define LOAD(T, R)                           \
   for (size_t i = 0; i < n; i++) {           \
     T v;                                     \
     memcpy(&v, in + i * sizeof v, sizeof v); \
-    out[i] = v;                              \
+    out[i] = (R)v;                           \
   }
 
 static void load_integers(int64_t *out, const unsigned char *in, number from,
                           size_t n) {
   switch (from) {
   case I8:
-    LOAD(int8_t) return;
+    LOAD(int8_t, int64_t) return;
   case U8:
-    LOAD(uint8_t) return;
+    LOAD(uint8_t, int64_t) return;
   case I16:
-    LOAD(int16_t) return;
+    LOAD(int16_t, int64_t) return;
   case U16:
-    LOAD(uint16_t) return;
+    LOAD(uint16_t, int64_t) return;
   case I32:
-    LOAD(int32_t) return;
+    LOAD(int32_t, int64_t) return;
   case U32:
-    LOAD(uint32_t) return;
+    LOAD(uint32_t, int64_t) return;
   default:
-    LOAD(int64_t) return;
+    LOAD(int64_t, int64_t) return;
   }
 }
 
 static void load_floats(double *out, const unsigned char *in, number from,
                         size_t n) {
-  if (from == F32) LOAD(float) else LOAD(double)
+  if (from == F32) LOAD(float, double) else LOAD(double, double)
 }
 
 static int32_t narrow(int64_t v) {

@@ -55,13 +55,6 @@ size_t dyn_inflater_run(void *z, void *out, size_t room, const void *in,
              : 0;
 }
 
-size_t dyn_inflate(void *out, size_t room, const void *in, size_t n) {
-  void *z = dyn_inflater_new();
-  size_t got = z ? dyn_inflater_run(z, out, room, in, n) : 0;
-  dyn_inflater_free(z);
-  return got;
-}
-
 void dyn_unshuffle(unsigned char *out, const unsigned char *in, size_t n,
                    size_t item) {
   size_t count = item ? n / item : 0;

@@ -15,8 +15,7 @@
 size_t dyn_lzf(unsigned char *out, size_t room, const unsigned char *in,
                size_t n);
 size_t dyn_unzstd(void *out, size_t room, const void *in, size_t n);
-size_t dyn_inflate(void *out, size_t room, const void *in, size_t n);
-/* The same with memory that is made once; NULL if there is none. */
+/* Inflating, with memory that is made once; NULL if there is none. */
 void *dyn_inflater_new(void);
 size_t dyn_inflater_run(void *z, void *out, size_t room, const void *in,
                         size_t n);
