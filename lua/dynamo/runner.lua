@@ -138,7 +138,7 @@ local function baselines(list, o, R, e, main, info)
   end
   local random = embed.random { dim = dim_of(e) }
   local r = main.options.embedding and recipe.with(main, { embedding = random }) or main
-  row(list, r, random, "baseline", { embedding = "random" })
+  row(list, r, random, "control", { embedding = "random" })
 end
 
 -- Rows of a held-out context that use its own data: what zero-shot rows are held against.
