@@ -151,7 +151,10 @@ end
 function M.main(opts)
   local o = options.check("demo", opts, M.schema.main)
   local given, words = sort_words(o.settings)
-  local say = o.silent and function() end or function(...) io.write(table.concat({ ... }, ""), "\n") end
+  local say = o.silent and function() end or function(...) 
+    io.write(table.concat({ ... }, ""), "\n")
+    io.stdout:flush()
+  end
   local started = core.time()
   local folder, about = make_data(o, given)
   say(about, "\nwrote ", folder, "\n")
