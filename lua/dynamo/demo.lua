@@ -151,7 +151,7 @@ end
 function M.main(opts)
   local o = options.check("demo", opts, M.schema.main)
   local given, words = sort_words(o.settings)
-  local say = o.silent and function() end or function(...) 
+  local say = o.silent and function() end or function(...)
     io.write(table.concat({ ... }, ""), "\n")
     io.stdout:flush()
   end
