@@ -80,7 +80,18 @@ static void batch_free(batch *b) {
   *b = (batch){0};
 }
 
+static dyn_status check_state(const dyn_queries *q, ptrdiff_t latent,
+                              dyn_err *e) {
+  char s[DYN_SHAPELEN];
+  if (!q->state || (q->state->ndim == 2 && q->state->size[0] == q->n &&
+                    q->state->size[1] == latent))
+    return DYN_OK;
+  return dyn_fail(e, DYN_ESHAPE, "response: states of %s, %tdx%td expected",
+                  dyn_tensor_shape(q->state, s), q->n, latent);
+}
+
 static dyn_status check_rows(const dyn_queries *q, dyn_err *e) {
+  if (q->n < 1) return dyn_fail(e, DYN_EVALUE, "response: no rows");
   for (ptrdiff_t i = 0; i < q->n; i++) {
     if (q->first[i + 1] <= q->first[i])
       return dyn_fail(e, DYN_EVALUE, "response: row %td perturbs nothing",
@@ -252,6 +263,7 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
   dyn_status st = DYN_OK;
   int own = -1;
   *s = (pass){.embedding = -1, .remembered = -1};
+  DYN_TRY(check_state(q, m->gen.latent, e));
   DYN_TRY(batch_new(&b, q, e));
   s->ids = dyn_alloc((size_t)p->names.n, sizeof *s->ids);
   s->x = (dyn_expr){.t = dyn_tape_new(), .e = e};
