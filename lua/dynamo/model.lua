@@ -92,6 +92,9 @@ function M.features(scaling, e, genes, graph)
   return ((core.cat(blocks, 1) - scaling.centre) / scaling.sd):to "float", flags
 end
 
+-- The graph that genes without a vector may ask.
+local function fallback_graph(o, env) return o.fallback == "neighbours" and env.graph or nil end
+
 local function scaling_of(e, genes)
   local covered = e:coverage(genes).covered
   if #covered == 0 then
@@ -222,7 +225,7 @@ local function validation_set(o, env, e, m, scaling)
   end
   if #list == 0 or m.neighbours then return nil end
   local genes = R:targets(list)
-  local features, flags = M.features(scaling, e, genes, env.graph)
+  local features, flags = M.features(scaling, e, genes, fallback_graph(o, env))
   local records, place = predictor.records(R, list), responses.places(genes)
   local count = {}
   for i, r in ipairs(records) do count[i] = { #r.targets } end
@@ -258,7 +261,7 @@ local function fit_context(head, o, env, e, context, report)
   add_direct(o, env, m)
   add_anchor(o, e, m, s)
   basis(o, env, e, m)
-  local features, flags = M.features(m.scaling, e, m.genes, env.graph)
+  local features, flags = M.features(m.scaling, e, m.genes, fallback_graph(o, env))
   m.spec = spec_of(head, o, m, features:size(2))
   local set, own = training_set(o, m, features, flags), nil
   if o.learnable then
