@@ -25,6 +25,7 @@ local shared = {
   latent = { default = 64, type = "integer", min = 1, max = 1024, help = "dimensions of the latent state" },
   network = { default = 0, type = "integer", min = 0, max = 512, help = "of which directions of the embedding" },
   hidden = { default = 256, type = "integer", min = 1, max = 8192, help = "hidden units of the generator" },
+  depth = { default = 2, type = "integer", min = 1, max = 4, help = "hidden layers of the generator" },
   rank = { default = 8, type = "integer", min = 0, max = 256, help = "of the operators" },
   learnable = { default = true, help = "a learnable part for each gene perturbed in training" },
   direct = { default = true, help = "direct effects on the gene itself and, with a signed graph, on its targets" },
@@ -40,8 +41,8 @@ local shared = {
   lr = { default = 3e-3, type = "number", min = 0, help = "learning rate of AdamW" },
   own_lr = { default = 10, type = "number", min = 0, help = "factor of it for the learnable parts" },
   decay = { default = 1e-3, type = "number", min = 0, help = "decoupled weight decay" },
-  noise = { default = 0.7, type = "number", min = 0, help = "sd of the noise on embeddings, in units of their sd" },
-  dropout = { default = 0.7, type = "number", min = 0, max = 0.99, help = "of hidden units" },
+  noise = { default = 1, type = "number", min = 0, help = "sd of the noise on embeddings, in units of their sd" },
+  dropout = { default = 0.5, type = "number", min = 0, max = 0.99, help = "of hidden units" },
   clip = { default = 1, type = "number", min = 0, help = "largest norm of the gradient; 0: any" },
   warmup = { default = 0, type = "integer", min = 0, help = "steps of linear warm-up" },
   patience = { default = 0, type = "integer", min = 0, help = "epochs without gain on validation before it stops; 0: never" },
@@ -242,7 +243,7 @@ local function validation_set(o, env, e, m, scaling)
 end
 
 local function spec_of(head, o, m, dim)
-  return { head = head, form = o.form or "affine", how = o.combine or "additive", dim = dim, hidden = o.hidden,
+  return { head = head, form = o.form or "affine", how = o.combine or "additive", dim = dim, hidden = o.hidden, depth = o.depth,
     latent = m.D:size(1), rank = math.min(o.rank, m.D:size(1)), own = o.learnable and #m.genes or 0,
     genes = o.decoder == "trained" and m.D:size(2) or 0 }
 end

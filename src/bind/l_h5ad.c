@@ -89,6 +89,17 @@ static int h5_open(lua_State *L) { /* h5_open(path [, {genome=, limit=}]) */
   return dyn_result(L, st, &e, 1);
 }
 
+static int h5_probe(lua_State *L) { /* h5_probe(path [, seconds]) */
+  dyn_err e;
+  const char *path = luaL_checkstring(L, 1);
+  ptrdiff_t seconds = dyn_optint(L, 2, 600);
+  luaL_argcheck(L, seconds > 0 && seconds < 1000000, 2, "out of range");
+  dyn_status st = dyn_h5ad_probe(path, 0, (int)seconds, &e);
+  dyn_result(L, st, &e, 0);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
 static int file_gc(lua_State *L) {
   h5file *f = luaL_checkudata(L, 1, H5FILE);
   dyn_h5ad_close(f->a);
@@ -344,7 +355,11 @@ static const luaL_Reg meth[] = {
 
 static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
 static const luaL_Reg none[] = {{NULL, NULL}};
-static const luaL_Reg funcs[] = {{"h5_open", h5_open}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {
+    {"h5_open", h5_open},
+    {"h5_probe", h5_probe},
+    {NULL, NULL},
+};
 
 void dyn_open_h5ad(lua_State *L) {
   dyn_newclass(L, H5FILE, meta, meth);

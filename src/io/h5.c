@@ -150,6 +150,7 @@ static DYN_STATUS follow(dyn_h5 *f, hid_t from, const char *path, int hops,
 }
 
 DYN_STATUS dyn_h5_locate(dyn_h5 *f, const char *path, hid_t *id, dyn_err *e) {
+  if (f->progress) snprintf(f->progress, DYN_H5_PATH, "%s", path);
   return follow(f, f->file, path, 0, path, id, e);
 }
 
@@ -336,6 +337,7 @@ hid_t dyn_h5_access(void) {
   return a;
 }
 
+void dyn_h5_progress(dyn_h5 *f, char *buf) { f->progress = buf; }
 const char *dyn_h5_name(const dyn_h5 *f) { return f->path; }
 const char *dyn_h5_temp(const dyn_h5 *f) { return f->temp; }
 size_t dyn_h5_limit(const dyn_h5 *f) { return f->limit; }

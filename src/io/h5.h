@@ -62,6 +62,9 @@ void dyn_h5_close(dyn_h5 *f);
 const char *dyn_h5_name(const dyn_h5 *f); /* as it was opened */
 size_t dyn_h5_limit(const dyn_h5 *f);     /* bytes */
 
+/* From now on the member being read is named in buf[DYN_H5_PATH]; NULL: not. */
+void dyn_h5_progress(dyn_h5 *f, char *buf);
+
 /* "FILE: MEMBER: ..." ('member' may be NULL or "") into 'e'; returns 'st'. */
 __attribute__((format(printf, 5, 6))) DYN_STATUS
 dyn_h5_fail(const dyn_h5 *f, dyn_err *e, dyn_status st, const char *member,

@@ -40,15 +40,19 @@ size_t dyn_unzstd(void *out, size_t room, const void *in, size_t n) {
   return ZSTD_isError(got) ? 0 : got;
 }
 
-size_t dyn_inflate(void *out, size_t room, const void *in, size_t n) {
+void *dyn_inflater_new(void) { return libdeflate_alloc_decompressor(); }
+
+void dyn_inflater_free(void *z) {
+  if (z) libdeflate_free_decompressor(z);
+}
+
+size_t dyn_inflater_run(void *z, void *out, size_t room, const void *in,
+                        size_t n) {
   size_t got = 0;
-  struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
-  if (!d) return 0;
-  if (libdeflate_zlib_decompress(d, in, n, out, room, &got) !=
-      LIBDEFLATE_SUCCESS)
-    got = 0;
-  libdeflate_free_decompressor(d);
-  return got;
+  return libdeflate_zlib_decompress(z, in, n, out, room, &got) ==
+                 LIBDEFLATE_SUCCESS
+             ? got
+             : 0;
 }
 
 void dyn_unshuffle(unsigned char *out, const unsigned char *in, size_t n,

@@ -15,7 +15,11 @@
 size_t dyn_lzf(unsigned char *out, size_t room, const unsigned char *in,
                size_t n);
 size_t dyn_unzstd(void *out, size_t room, const void *in, size_t n);
-size_t dyn_inflate(void *out, size_t room, const void *in, size_t n);
+/* Inflating, with memory that is made once; NULL if there is none. */
+void *dyn_inflater_new(void);
+size_t dyn_inflater_run(void *z, void *out, size_t room, const void *in,
+                        size_t n);
+void dyn_inflater_free(void *z); /* NULL is fine */
 /* Undo filter 2: byte j of all items, then byte j + 1; the rest as it is. */
 void dyn_unshuffle(unsigned char *out, const unsigned char *in, size_t n,
                    size_t item);

@@ -21,7 +21,8 @@ struct dyn_h5 {
   char *path; /* dyn_alloc(strlen + 1) */
   char *temp; /* while it is being written, else NULL */
   size_t limit, block;
-  bool poisoned; /* a call of the library failed while writing */
+  char *progress; /* or NULL: DYN_H5_PATH bytes for the member in hand */
+  bool poisoned;  /* a call of the library failed while writing */
   dyn_h5_check *check;
   size_t nchecks, room;
 };
@@ -42,6 +43,13 @@ DYN_STATUS dyn_h5_locate(dyn_h5 *f, const char *path, hid_t *id, dyn_err *e);
 DYN_STATUS dyn_h5_inside(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 /* DYN_EFORMAT if a filter of 'd' is missing; prepares our own decoders. */
 DYN_STATUS dyn_h5_filters(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
+/*
+** Read a whole compressed dataset with our own decoders, in parallel, if it is
+** one of the common sort; false: nothing is known about 'out', let the library
+** do it (and say what is wrong).
+*/
+bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
+                   void *out);
 /* Register our decoders, silence the library, load no plugins. */
 void dyn_h5_setup(void);
 

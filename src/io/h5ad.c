@@ -235,6 +235,7 @@ static DYN_STATUS check_columns(dyn_h5ad *a, dyn_h5ad_axis axis, dyn_err *e) {
   dyn_textlist all = {0};
   char path[DYN_H5_PATH], shown[100];
   const char *field;
+  if (a->frame[axis].table) return DYN_OK; /* its fields are its columns */
   dyn_status st = dyn_h5ad_columns(a, axis, &all, e);
   for (int64_t i = 0; st == DYN_OK && i < all.n; i++) {
     const char *name = dyn_textlist_get(&all, i);
@@ -316,8 +317,9 @@ static DYN_STATUS open_h5ad(dyn_h5ad *a, dyn_err *e) {
     return dyn_h5_fail(a->h5, e, DYN_EFORMAT, NULL,
                        "has both raw and raw.X: which one counts?");
   if (!dot && slashed.kind == DYN_H5_ABSENT) return DYN_OK;
-  snprintf(a->rawx, sizeof a->rawx, "%s", dot ? "raw.X" : "raw/X");
-  DYN_TRY(open_frame(a, DYN_AXIS_RAW, dot ? "raw.var" : "raw/var", true, e));
+  DYN_TRY(open_frame(a, DYN_AXIS_RAW, dot ? "raw.var" : "raw/var", false, e));
+  if (a->frame[DYN_AXIS_RAW].present) /* without genes it is of no use */
+    snprintf(a->rawx, sizeof a->rawx, "%s", dot ? "raw.X" : "raw/X");
 done:
   return st;
 }
@@ -559,8 +561,9 @@ DYN_STATUS dyn_h5ad_column_kind(dyn_h5ad *a, dyn_h5ad_axis axis,
     if (o.type == DYN_H5_BOOLEAN) *kind = DYN_COLUMN_BOOLEAN;
     if (o.type == DYN_H5_INTEGER) { /* codes of an older file? */
       dyn_column c;
-      DYN_TRY(dyn_h5ad_vector(a, path, field, a->frame[axis].n, &c, e));
-      *kind = c.kind;
+      st = dyn_h5ad_vector(a, path, field, a->frame[axis].n, &c, e);
+      if (st == DYN_OK) *kind = c.kind;
+      if (st == DYN_EFORMAT) st = DYN_OK; /* whoever asks for it is told */
       dyn_column_free(&c);
     }
   }

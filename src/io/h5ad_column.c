@@ -218,7 +218,7 @@ static DYN_STATUS numbers(const dyn_h5ad *a, const char *path,
   st = dyn_h5_read(a->h5, path, field, DYN_H5_F64, 0, c->n, (size_t)c->n,
                    c->value, e);
   for (int64_t i = 0; mask && i < c->n; i++)
-    if (mask[i]) c->value[i] = NAN;
+    if (mask[i]) c->value[i] = (double)NAN;
   return st;
 }
 

@@ -271,13 +271,7 @@ done:
 
 /* ---- summary -------------------------------------------------------------- */
 
-static void note(dyn_matrix *m, float v, int64_t row, int64_t col) {
-  if (isfinite(v)) {
-    m->integers = m->integers && v == floorf(v);
-    m->min = fmin(m->min, (double)v);
-    m->max = fmax(m->max, (double)v);
-    return;
-  }
+static void odd(dyn_matrix *m, float v, int64_t row, int64_t col) {
   if (m->row < 0) {
     m->row = row;
     m->col = col;
@@ -286,22 +280,43 @@ static void note(dyn_matrix *m, float v, int64_t row, int64_t col) {
   m->infinite += isnan(v) == 0;
 }
 
+/* n values, the first in this place; columns from 'cols' or consecutive. */
+static void note(dyn_matrix *m, const float *x, ptrdiff_t n, int64_t row,
+                 const int32_t *cols) {
+  float lo = (float)m->min, hi = (float)m->max;
+  bool whole = m->integers;
+  for (ptrdiff_t k = 0; k < n; k++) {
+    float v = x[k];
+    if (!(v - v == 0)) { /* NaN, infinite */
+      odd(m, v, row, cols ? cols[k] : k);
+      continue;
+    }
+    lo = v < lo ? v : lo;
+    hi = v > hi ? v : hi;
+    if (whole) whole = v == floorf(v);
+  }
+  m->min = (double)lo;
+  m->max = (double)hi;
+  m->integers = whole;
+}
+
 static void summarise(dyn_matrix *m) {
   m->row = m->col = -1;
   m->integers = true;
-  m->min = INFINITY;
-  m->max = -INFINITY;
+  m->min = HUGE_VAL;
+  m->max = -HUGE_VAL;
   if (m->sparse) {
     const dyn_csr *s = &m->csr;
     int64_t nnz = dyn_csr_nnz(s);
+    static const float zero[1] = {0};
     for (ptrdiff_t i = 0; i < s->nrow; i++)
-      for (int64_t k = s->start[i]; k < s->start[i + 1]; k++)
-        note(m, s->val[k], i, s->col[k]);
-    if (nnz < (int64_t)s->nrow * s->ncol) note(m, 0, 0, 0);
+      note(m, s->val + s->start[i], s->start[i + 1] - s->start[i], i,
+           s->col + s->start[i]);
+    if (nnz < (int64_t)s->nrow * s->ncol) note(m, zero, 1, 0, NULL);
   } else {
-    const float *x = dyn_f32(&m->dense);
-    ptrdiff_t nc = m->dense.size[1], n = m->dense.size[0] * nc;
-    for (ptrdiff_t i = 0; i < n; i++) note(m, x[i], i / nc, i % nc);
+    ptrdiff_t nc = m->dense.size[1];
+    for (ptrdiff_t i = 0; i < m->dense.size[0]; i++)
+      note(m, dyn_f32(&m->dense) + i * nc, nc, i, NULL);
   }
   if (m->min > m->max) m->min = m->max = 0;
   m->negative = m->min < 0;
@@ -500,8 +515,14 @@ static DYN_STATUS list_below(dyn_h5ad *a, const char *path, int depth,
   dyn_status st = dyn_h5_members(a->h5, path, &names, e);
   for (int64_t i = 0; st == DYN_OK && i < names.n && paths->n < most; i++) {
     DYN_TRY(dyn_h5_join(a->h5, sub, path, dyn_textlist_get(&names, i), e));
-    DYN_TRY(dyn_h5_stat(a->h5, sub, NULL, &o, e));
-    DYN_TRY(what_is(a, sub, &o, what, sizeof what, e));
+    st = dyn_h5_stat(a->h5, sub, NULL, &o, e);
+    if (st == DYN_OK) st = what_is(a, sub, &o, what, sizeof what, e);
+    if (st == DYN_EFORMAT) {
+      o.kind = DYN_H5_OTHER;
+      snprintf(what, sizeof what, "unreadable");
+      st = DYN_OK;
+    }
+    if (st != DYN_OK) goto done;
     DYN_TRY(dyn_textlist_add(paths, sub, strlen(sub), e));
     DYN_TRY(dyn_textlist_add(whats, what, strlen(what), e));
     if (o.kind == DYN_H5_GROUP && depth < 3 && !closed(what))

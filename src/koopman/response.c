@@ -59,7 +59,8 @@ void dyn_response_init(dyn_params *p, const dyn_response *m, uint64_t seed) {
 ptrdiff_t dyn_response_width(const dyn_response *m) {
   const dyn_generator *g = &m->gen;
   double d = (double)g->latent, q = (double)g->dim, h = (double)g->hidden;
-  double n = q * h + h + (h + 1) * d * (1 + 2 * (double)g->rank);
+  double n = q * h + h + ((double)g->depth - 1) * (h * h + h) +
+             (h + 1) * d * (1 + 2 * (double)g->rank);
   double a = d + q + 2 + d; /* w^2 + a w + d = n */
   double w = (sqrt(a * a + 4 * (n - d)) - a) / 2;
   return w < 1 ? 1 : (ptrdiff_t)(w + 0.5);

@@ -7,6 +7,12 @@ The structure is checked at once: links and data outside the file, loops, depth 
 absent are errors. genome: which group of an old 10x file. limit: refuse what is larger (80% of the machine's memory).
 Raises EIO (cannot be opened), EFORMAT ("FILE: MEMBER: what"). Time O(members); no data is read.]],
   },
+  ["h5_probe"] = {
+    sig = "core.h5_probe(path [, seconds]) -> true",
+    doc = [[Read a whole file once in a child process, before it is opened in this one: libhdf5 crashes on some damaged files, and
+this turns that into an error. seconds: limit of CPU time (default 600). Raises EFORMAT ("HDF5 crashed while reading X/data; the
+file is damaged", or why it does not open), EIO. Costs as much as reading everything.]],
+  },
   ["H5File:kind"] = { sig = "f:kind() -> string", doc = [["h5ad", "10x", "model" or "other"; the last two have no cells.]] },
   ["H5File:generation"] = {
     sig = "f:generation() -> string",

@@ -1,0 +1,125 @@
+/*
+** h5_probe.c -- read a file once in a child process, to see whether libhdf5
+** survives it. The library trusts some sizes in a file (its heap of strings,
+** for one); a file that makes it crash shall not take the program with it.
+*/
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <omp.h>
+
+#include "io/h5ad.h"
+
+/* What the child tells; in memory that both see. */
+typedef struct report {
+  char member[DYN_H5_PATH]; /* being read */
+  bool done;
+  dyn_status st;
+  dyn_err e;
+} report;
+
+static DYN_STATUS read_axis(dyn_h5ad *a, dyn_h5ad_axis axis, dyn_err *e) {
+  dyn_textlist t = {0};
+  dyn_status st = dyn_h5ad_names(a, axis, &t, e);
+  dyn_textlist_free(&t);
+  if (st == DYN_OK) st = dyn_h5ad_columns(a, axis, &t, e);
+  for (int64_t i = 0; st == DYN_OK && i < t.n; i++) {
+    dyn_column c = {0};
+    st = dyn_h5ad_column(a, axis, dyn_textlist_get(&t, i), &c, e);
+    dyn_column_free(&c);
+    if (st == DYN_EFORMAT) st = DYN_OK; /* whoever wants it will be told */
+  }
+  dyn_textlist_free(&t);
+  return st;
+}
+
+/* A matrix that may be absent or strange: only crashes count. */
+static DYN_STATUS read_matrix(dyn_h5ad *a, const char *name, dyn_err *e) {
+  dyn_matrix m = {0};
+  dyn_status st = dyn_h5ad_matrix(a, name, &m, e);
+  dyn_matrix_free(&m);
+  return st == DYN_EFORMAT ? DYN_OK : st;
+}
+
+static DYN_STATUS read_all(const char *path, size_t limit, char *member,
+                           dyn_err *e) {
+  dyn_h5ad *a = NULL;
+  dyn_textlist t = {0}, u = {0};
+  dyn_status st = DYN_OK;
+  DYN_TRY(dyn_h5ad_open(&a, path, NULL, limit, e));
+  dyn_h5_progress(dyn_h5ad_file(a), member);
+  for (int axis = 0; axis < DYN_AXES; axis++)
+    DYN_TRY(read_axis(a, (dyn_h5ad_axis)axis, e));
+  DYN_TRY(read_matrix(a, NULL, e));
+  DYN_TRY(read_matrix(a, "raw", e));
+  DYN_TRY(dyn_h5ad_list(a, "layers", &t, e));
+  for (int64_t i = 0; i < t.n; i++)
+    DYN_TRY(read_matrix(a, dyn_textlist_get(&t, i), e));
+  dyn_textlist_free(&t);
+  st = dyn_h5ad_describe(a, 100000, &t, &u, e);
+done:
+  dyn_textlist_free(&t);
+  dyn_textlist_free(&u);
+  dyn_h5ad_close(a);
+  return st;
+}
+
+static void child(report *r, const char *path, size_t limit, int seconds) {
+  static const int crash[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
+  struct rlimit cpu = {(rlim_t)seconds, (rlim_t)seconds}, none = {0, 0};
+  for (size_t i = 0; i < sizeof crash / sizeof *crash; i++)
+    signal(crash[i], SIG_DFL);
+  setrlimit(RLIMIT_CPU, &cpu);
+  setrlimit(RLIMIT_CORE, &none);
+  setrlimit(RLIMIT_FSIZE, &none);
+  omp_set_num_threads(1); /* the parent's threads are not here */
+  r->st = read_all(path, limit, r->member, &r->e);
+  r->done = true;
+  syscall(SYS_exit_group, 0); /* nothing of the parent's is run or flushed */
+}
+
+static DYN_STATUS verdict(const report *r, const char *path, int status,
+                          int seconds, dyn_err *e) {
+  char shown[120];
+  bool some = r->member[0] != '\0';
+  dyn_escape(shown, sizeof shown, some ? r->member : "it");
+  if (r->done)
+    return r->st == DYN_OK ? DYN_OK : dyn_fail(e, r->st, "%s", r->e.msg);
+  if (WIFSIGNALED(status) &&
+      (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
+    return dyn_fail(e, DYN_EFORMAT,
+                    "%.160s: reading %s was stopped after %d s or for its "
+                    "memory; the file is damaged",
+                    path, shown, seconds);
+  return dyn_fail(e, DYN_EFORMAT,
+                  "%.160s: HDF5 crashed while reading %s; the file is damaged",
+                  path, shown);
+}
+
+DYN_STATUS dyn_h5ad_probe(const char *path, size_t limit, int seconds,
+                          dyn_err *e) {
+  int status = 0;
+  report *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (r == MAP_FAILED)
+    return dyn_fail(e, DYN_ENOMEM, "%.160s: out of memory", path);
+  dyn_status st = DYN_OK;
+  pid_t pid = fork();
+  if (pid == 0) child(r, path, limit, seconds);
+  if (pid < 0) {
+    st = dyn_fail(e, DYN_EIO, "%.160s: no child process: %s", path,
+                  strerror(errno));
+  } else {
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    st = verdict(r, path, status, seconds, e);
+  }
+  munmap(r, sizeof *r);
+  return st;
+}
