@@ -243,8 +243,8 @@ local function validation_set(o, env, e, m, scaling)
 end
 
 local function spec_of(head, o, m, dim)
-  return { head = head, form = o.form or "affine", how = o.combine or "additive", dim = dim, hidden = o.hidden, depth = o.depth,
-    latent = m.D:size(1), rank = math.min(o.rank, m.D:size(1)), own = o.learnable and #m.genes or 0,
+  return { head = head, form = o.form or "affine", how = o.combine or "additive", dim = dim, hidden = o.hidden,
+    depth = o.depth, latent = m.D:size(1), rank = math.min(o.rank, m.D:size(1)), own = o.learnable and #m.genes or 0,
     genes = o.decoder == "trained" and m.D:size(2) or 0 }
 end
 

@@ -79,7 +79,12 @@ static dyn_response model(dyn_head head, dyn_form form, dyn_how how,
       .head = head,
       .form = form,
       .how = how,
-      .gen = {DIM, 5, LATENT, rank, n_own},
+      .gen = {.dim = DIM,
+              .hidden = 5,
+              .depth = 1 + (rank > 0), /* one and several hidden layers */
+              .latent = LATENT,
+              .rank = rank,
+              .own = n_own},
       .width = 6,
   };
 }
@@ -412,11 +417,11 @@ static ptrdiff_t count(dyn_response m, dyn_head head) {
 
 /* The ablation has as many parameters, to 5%. */
 static void equally_large(void) {
-  static const dyn_generator g[] = {{128, 256, 64, 8, 100},
-                                    {32, 64, 16, 4, 0},
-                                    {64, 128, 32, 0, 10},
-                                    {16, 32, 8, 2, 0},
-                                    {200, 64, 20, 1, 0}};
+  static const dyn_generator g[] = {{128, 256, 1, 64, 8, 100},
+                                    {32, 64, 2, 16, 4, 0},
+                                    {64, 128, 3, 32, 0, 10},
+                                    {16, 32, 4, 8, 2, 0},
+                                    {200, 64, 1, 20, 1, 0}};
   for (size_t i = 0; i < sizeof g / sizeof *g; i++) {
     dyn_response m = {.gen = g[i]};
     double a = (double)count(m, DYN_HEAD_OPERATOR);
@@ -542,6 +547,11 @@ static void sizes(void) {
   dyn_params_free(&p);
   m.gen.latent = 0;
   OK(dyn_response_declare(&p, &m, &e) == DYN_EVALUE);
+  dyn_params_free(&p);
+  m = model(DYN_HEAD_OPERATOR, DYN_AFFINE, DYN_SYMMETRIC, 0, 0);
+  m.gen.depth = 5;
+  OK(dyn_response_declare(&p, &m, &e) == DYN_EVALUE &&
+     strstr(e.msg, "5 hidden layers, 1..4"));
   dyn_params_free(&p);
   m = model(DYN_HEAD_MLP, DYN_AFFINE, DYN_SYMMETRIC, 0, 0);
   m.width = 0;
