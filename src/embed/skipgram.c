@@ -15,10 +15,10 @@ enum {
   UNIT = 32,    /* slices have a multiple of this many floats */
   WINDOW = 100, /* the largest */
   NEGATIVES = 64,
-  NLANE = 16, /* sequences side by side */
-  STRIDE = 8, /* windows of each in a batch */
+  NLANE = 32, /* sequences side by side at most */
+  STRIDE = 4, /* windows of each in a batch at most */
   BATCH = NLANE * STRIDE,
-  PIECE = 8 * NLANE /* sequences between two choices of the threads */
+  PIECE = 4 * NLANE /* sequences between two choices of the threads */
 };
 
 /* The windows of a batch, made before they are trained. */
@@ -34,6 +34,7 @@ typedef struct window {
 struct dyn_skipgram {
   dyn_skipgram_opts o;
   int32_t n;
+  int lanes, stride;  /* of a batch */
   int slices, groups; /* groups of GROUP output rows per window */
   ptrdiff_t d;        /* floats of a row of a slice */
   dyn_alias *noise;   /* n */
@@ -247,6 +248,25 @@ static void start(dyn_skipgram *t) {
   }
 }
 
+/*
+** The size of a batch: its gradients are those of the parameters before it, and
+** a row that many of them pull at the same time overshoots. The most frequent
+** item gets about 8 pulls per batch, a sequence's own items 4, at a learning
+** rate of 0.025, fewer at a larger one.
+*/
+static void size_batch(dyn_skipgram *t, const double *freq) {
+  double sum = 0, most = 0, slow = t->o.lr > 0.025 ? 0.025 / t->o.lr : 1;
+  for (int32_t v = 0; v < t->n; v++) {
+    sum += freq[v];
+    if (freq[v] > most) most = freq[v];
+  }
+  double w = 8 * slow * sum / (most * (t->o.window + 1));
+  t->stride = (int)(STRIDE * slow) > 1 ? (int)(STRIDE * slow) : 1;
+  if (w < t->stride) t->stride = w > 1 ? (int)w : 1;
+  w /= t->stride;
+  t->lanes = w < 1 ? 1 : w > NLANE ? NLANE : (int)w;
+}
+
 /* Slices of 64 columns; 32 or 96 where that fits better. */
 static void cut(dyn_skipgram *t) {
   int units = (t->o.dim + UNIT - 1) / UNIT;
@@ -279,6 +299,7 @@ dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
     dyn_skipgram_free(t);
     return st;
   }
+  size_batch(t, freq);
   start(t);
   *r = t;
   return DYN_OK;
@@ -325,9 +346,9 @@ static int draw(const dyn_skipgram *t, int32_t *out, dyn_rng *g) {
 ** on either side. */
 static void make(job *r, int64_t b, int l) {
   const dyn_skipgram *t = r->t;
-  int64_t i = b / r->steps * NLANE + l;
-  int at = (int)(b % r->steps) * STRIDE, n = 0;
-  window *w = t->batch[b & 1] + l * STRIDE;
+  int64_t i = b / r->steps * t->lanes + l;
+  int at = (int)(b % r->steps) * t->stride, n = 0;
+  window *w = t->batch[b & 1] + l * t->stride;
   const int32_t *seq = r->seq + i * r->len;
   if (i < r->nseq)
     while (n < r->len && seq[n] >= 0) n++;
@@ -335,7 +356,7 @@ static void make(job *r, int64_t b, int l) {
     r->lane[l] = dyn_rng_stream(dyn_rng_named(t->o.seed, "skipgram"),
                                 (uint64_t)(r->first + i));
   double done = r->from + (r->to - r->from) * (double)i / (double)r->nseq;
-  for (int k = 0; k < STRIDE; k++, at++, w++) {
+  for (int k = 0; k < t->stride; k++, at++, w++) {
     w->n = 0;
     if (at >= n || n < 2) continue;
     uint64_t half = dyn_rng_next(&r->lane[l]) >> 32;
@@ -389,7 +410,7 @@ static void look(const job *r, int64_t b, int id, int n) {
   const dyn_skipgram *t = r->t;
   const window *w = t->batch[b & 1];
   float *x[2 * WINDOW], *y[GROUP];
-  for (int i = 0; i < BATCH; i++, w++)
+  for (int i = 0; i < t->lanes * t->stride; i++, w++)
     for (int s = id; w->n > 0 && s < t->slices; s += n) {
       int m = contexts(x, t, w, s);
       for (int g = 0; g * GROUP < w->n; g++) {
@@ -420,7 +441,7 @@ static void move(const job *r, int64_t b, int id, int n) {
   const dyn_skipgram *t = r->t;
   const window *w = t->batch[b & 1];
   float *x[2 * WINDOW], *y[GROUP], g[(2 * WINDOW + 1) * GROUP];
-  for (int i = 0; i < BATCH; i++, w++) {
+  for (int i = 0; i < t->lanes * t->stride; i++, w++) {
     for (int s = id; b + 1 < r->batches && s < t->slices; s += n)
       prefetch(t, &t->batch[(b + 1) & 1][i], s);
     int m = w->hi - w->lo;
@@ -437,11 +458,12 @@ static void move(const job *r, int64_t b, int id, int n) {
 
 /* Everything that thread 'id' of 'n' does in a piece; all threads run it. */
 static void work(job *r, int id, int n) {
-  for (int l = id; l < NLANE; l += n) make(r, 0, l);
+  for (int l = id; l < r->t->lanes; l += n) make(r, 0, l);
 #pragma omp barrier
   for (int64_t b = 0; b < r->batches; b++) {
     look(r, b, id, n);
-    for (int l = id; b + 1 < r->batches && l < NLANE; l += n) make(r, b + 1, l);
+    for (int l = id; b + 1 < r->batches && l < r->t->lanes; l += n)
+      make(r, b + 1, l);
 #pragma omp barrier
     move(r, b, id, n);
 #pragma omp barrier
@@ -484,13 +506,13 @@ void dyn_skipgram_round(dyn_skipgram *t, const int32_t *seq, int64_t nseq,
                         int len, int64_t first, double from, double to) {
   for (int64_t lo = 0; lo < nseq; lo += PIECE) {
     int64_t n = nseq - lo < PIECE ? nseq - lo : PIECE;
-    int steps = (len + STRIDE - 1) / STRIDE;
+    int steps = (len + t->stride - 1) / t->stride;
     double each = (to - from) / (double)nseq;
     job r = {.t = t,
              .seq = seq + lo * len,
              .nseq = n,
              .first = first + lo,
-             .batches = (n + NLANE - 1) / NLANE * steps,
+             .batches = (n + t->lanes - 1) / t->lanes * steps,
              .len = len,
              .steps = steps,
              .from = from + each * (double)lo,
