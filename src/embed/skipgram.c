@@ -2,6 +2,8 @@
 
 #include <math.h>
 #include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "embed/walk.h"
@@ -16,8 +18,8 @@ enum {
   WINDOW = 100, /* the largest */
   NEGATIVES = 64,
   NLANE = 32, /* sequences side by side at most */
-  STRIDE = 4, /* windows of each in a batch at most */
-  BATCH = NLANE * STRIDE,
+  STRIDE = 8, /* windows of each in a batch at most */
+  BATCH = 128,
   PIECE = 4 * NLANE /* sequences between two choices of the threads */
 };
 
@@ -251,7 +253,7 @@ static void start(dyn_skipgram *t) {
 /*
 ** The size of a batch: its gradients are those of the parameters before it, and
 ** a row that many of them pull at the same time overshoots. The most frequent
-** item gets about 8 pulls per batch, a sequence's own items 4, at a learning
+** item gets about 8 pulls per batch, a sequence's own items 4 or 8, at a learning
 ** rate of 0.025, fewer at a larger one.
 */
 static void size_batch(dyn_skipgram *t, const double *freq) {
@@ -261,8 +263,10 @@ static void size_batch(dyn_skipgram *t, const double *freq) {
     if (freq[v] > most) most = freq[v];
   }
   double w = 8 * slow * sum / (most * (t->o.window + 1));
-  t->stride = (int)(STRIDE * slow) > 1 ? (int)(STRIDE * slow) : 1;
-  if (w < t->stride) t->stride = w > 1 ? (int)w : 1;
+  int stride = (int)((w < BATCH ? STRIDE / 2 : STRIDE) * slow);
+  if (w > BATCH) w = BATCH;
+  if (w < stride) stride = (int)w;
+  t->stride = stride > 1 ? stride : 1;
   w /= t->stride;
   t->lanes = w < 1 ? 1 : w > NLANE ? NLANE : (int)w;
 }
@@ -327,6 +331,8 @@ typedef struct job {
   int len, steps;
   double from, to;
   const kernels *k;
+  atomic_uint turn; /* of the meetings of the threads */
+  atomic_int here;
   dyn_rng lane[NLANE]; /* the random stream of each sequence */
 } job;
 
@@ -456,17 +462,34 @@ static void move(const job *r, int64_t b, int id, int n) {
   }
 }
 
+/*
+** Wait until all n threads are here. Spins: a batch takes some 40 microseconds,
+** less than it takes to wake a thread; gives the core away after a while.
+*/
+static void meet(job *r, int n) {
+  if (n == 1) return;
+  unsigned turn = atomic_load_explicit(&r->turn, memory_order_acquire);
+  if (atomic_fetch_add_explicit(&r->here, 1, memory_order_acq_rel) == n - 1) {
+    atomic_store_explicit(&r->here, 0, memory_order_relaxed);
+    atomic_store_explicit(&r->turn, turn + 1, memory_order_release);
+    return;
+  }
+  for (int i = 0; atomic_load_explicit(&r->turn, memory_order_acquire) == turn;
+       i++)
+    if (i > 5000) sched_yield();
+}
+
 /* Everything that thread 'id' of 'n' does in a piece; all threads run it. */
 static void work(job *r, int id, int n) {
   for (int l = id; l < r->t->lanes; l += n) make(r, 0, l);
-#pragma omp barrier
+  meet(r, n);
   for (int64_t b = 0; b < r->batches; b++) {
     look(r, b, id, n);
     for (int l = id; b + 1 < r->batches && l < r->t->lanes; l += n)
       make(r, b + 1, l);
-#pragma omp barrier
+    meet(r, n);
     move(r, b, id, n);
-#pragma omp barrier
+    meet(r, n);
   }
 }
 

@@ -8,7 +8,7 @@
 ** The bytes of the result do not depend on the number of threads. The tables
 ** are cut by dimension into slices of 64 columns, and a thread owns slices, not
 ** items: there is nothing to race for, and each core has its part of the tables
-** in its own cache. Up to 32 sequences advance side by side, 4 windows at a time; scores are the sum of the slices' parts, in their order, and gradients
+** in its own cache. Up to 32 sequences advance side by side, up to 8 windows at a time; scores are the sum of the slices' parts, in their order, and gradients
 ** are those of the parameters before the batch, which is smaller where some item
 ** is in many windows.
 */
