@@ -1,4 +1,4 @@
---- Progress on standard error: one line with rate and time left on a terminal; elsewhere a plain line every ten
+--- Progress on standard error: one line with rate and time left on a terminal; elsewhere a plain line every 30
 --- seconds; nothing if quiet.
 --
 --     local bar = progress.new { label = "train" }
@@ -64,7 +64,7 @@ end
 function Progress:update(done, total, text)
   if self.quiet then return end
   local now = core.time()
-  if now - self.last < (self.tty and 0.1 or 10) then return end
+  if now - self.last < (self.tty and 0.1 or 30) then return end
   self.last = now
   if self.tty then
     self.shown = true
