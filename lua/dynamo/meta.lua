@@ -130,6 +130,28 @@ local function public_name(module, owner, sep, name)
   if class then return class .. (sep == "." and "." or ":") .. name, "method" end
 end
 
+-- "(graph, opts)" from the documented parameters, for a function that another function makes.
+local function arguments(e)
+  local names = {}
+  for i, p in ipairs(e.params) do names[i] = p[1]:gsub("%?$", "") end
+  return "(" .. table.concat(names, ", ") .. ")"
+end
+
+-- The entry of the function that line i declares, if it does.
+local function function_at(module, lines, i, line)
+  local owner, sep, name, args = line:match "^function (%a%w*)([.:])(%a[%w_]*)(%b())"
+  local made = not owner and line:match "^M%.(%l[%w_]*) = [%l_]+%("
+  if made then owner, sep, name = "M", ".", made end
+  if not owner then return nil end
+  local full, kind = public_name(module, owner, sep, name)
+  local block = block_above(lines, i)
+  if not full or made and not block then return nil end
+  local f = block_of(block or {})
+  f.name, f.kind, f.module, f.documented = full, kind, module, block ~= nil and f.summary ~= ""
+  f.sig = (kind == "method" and full:gsub("^%u", string.lower) or full) .. (args or arguments(f))
+  return f
+end
+
 local function add_module(out, module, text)
   local lines, head = lines_of(text), {}
   for i = 1, #lines do
@@ -140,16 +162,8 @@ local function add_module(out, module, text)
   e.name, e.kind, e.module, e.sig = module, "module", module, ("local %s = require \"dynamo.%s\""):format(module, module)
   out[module] = e
   for i, line in ipairs(lines) do
-    local owner, sep, name, args = line:match "^function (%a%w*)([.:])([%a][%w_]*)(%b())"
-    local full, kind
-    if owner then full, kind = public_name(module, owner, sep, name) end
-    if full then
-      local block = block_above(lines, i)
-      local f = block_of(block or {})
-      f.name, f.kind, f.module, f.documented = full, kind, module, block ~= nil and f.summary ~= ""
-      f.sig = (kind == "method" and full:gsub("^%u", string.lower) or full) .. args
-      out[full] = f
-    end
+    local f = function_at(module, lines, i, line)
+    if f then out[f.name] = f end
   end
 end
 

@@ -2,8 +2,8 @@
 return {
   ["Error"] = {
     sig = [[core.Error]],
-    doc = [[The metatable of errors that the core raises: tables with code ("EVALUE", "ESHAPE", "EFORMAT", "EIO", "ENOMEM",
-"ECANCEL", ...) and message. See dynamo.error.]],
+    doc = [[The metatable of errors about the world: tables with code ("EFORMAT", "EIO", "ENOMEM", "ENOCONV", "ECANCEL") and
+message. Wrong arguments raise strings, as in Lua itself. See dynamo.error.]],
   },
   ["version"] = { sig = [[core.version -> string]], doc = [["0.1.0": of the library and of the Lua files.]] },
   ["blas"] = { sig = [[core.blas() -> string]], doc = [["OpenBLAS 0.3.21 SkylakeX": the library and its core type.]] },
