@@ -18,7 +18,7 @@ local function batch(set, list)
       decoder = set.decoder }
 end
 
--- Mean squared error on a set without noise; nil if it is empty.
+--- Mean squared error on a set without noise; nil if it is empty.
 function M.error(params, spec, set)
   if not set or #set.genes == 0 then return nil end
   local all = {}
