@@ -308,8 +308,8 @@ M.schema.linear = {
   perturbations = { default = "training", values = { "training", "embedding" },
     help = "P: rows of G, or an embedding" },
   dim = { default = 10, type = "integer", min = 1, help = "of G" },
-  gene_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lg" },
-  perturbation_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lp" },
+  gene_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lambda_G: shrinks along genes" },
+  perturbation_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lambda_P: shrinks along perturbations" },
   control = { default = true, help = "the control is one of the training conditions" },
   embedding = predictor.embedding_rule,
 }

@@ -256,6 +256,9 @@ function M.parser(name)
   return p
 end
 
+--- The names of the commands, sorted, and the page of `dynamo --help`.
+function M.commands() return label.sorted_keys(commands), HELP end
+
 local function run_command(name, args, global)
   local p = M.parser(name)
   for _, a in ipairs(args) do

@@ -171,6 +171,7 @@ function M.run(exp, opts)
   return R
 end
 
+--- Run it: as experiment.run(self, opts).
 function class:run(opts) return M.run(self, opts) end
 
 -- ---- files and command lines ---------------------------------------------------------

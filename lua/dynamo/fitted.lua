@@ -47,7 +47,8 @@ end
 
 local function queries(self, m, rows)
   local genes = genes_of(rows)
-  local features, flags = require("dynamo.model").features(m.scaling, self.embedding, genes, self.graph)
+  local features, flags = require("dynamo.model").features(m.scaling, self.embedding, genes,
+    self.options.fallback == "neighbours" and self.graph or nil)
   local place, own, lists = responses.places(genes), nil, {}
   if m.spec.own > 0 then
     own = {}
@@ -112,7 +113,8 @@ local function anchored(self, m, rows)
   if not m.neighbours then return nil end
   local a = m.neighbours
   local out = predictor.from_genes(rows, function(genes)
-    local w = self.embedding:similarity(genes, a.genes):to "double":maximum(0):square()
+    -- rounded as in a file, so that a model that was saved predicts the same bytes
+    local w = self.embedding:similarity(genes, a.genes):to "float":to "double":maximum(0):square()
     local below = a.W and w:matmul(a.W) + a.lambda or w:sum(2):reshape(#genes, 1) + a.lambda
     return w:matmul(a.residual) / below, predictor.has_flags(self.embedding, genes)
   end)
@@ -225,8 +227,7 @@ function class:operator(gene, o)
       options.suggestion(gene, self.embedding.genes)))
   end
   local u, v, b = core.response_operator(m.members[o.member or 1], m.spec, q, place[genes[1]])
-  local scale = math.sqrt(m.scale)
-  return core.operator(u, v, b * (scale * scale), { form = m.spec.form, name = gene })
+  return core.operator(u, v, b * m.scale, { form = m.spec.form, name = gene })
 end
 
 --- The commutator of two genes' operators: a table { norm, relative, operator }.
@@ -237,9 +238,9 @@ function class:commutator(a, b, o) return self:operator(a, o):commutator(self:op
 function class:order_spread(perturbation, o)
   local list = {}
   for i, g in ipairs(label.targets(perturbation)) do list[i] = self:operator(g, o) end
-  local mean, spread = core.order_spread(list, core.zeros(model_of(self, o and o.context).D:size(1), "double"))
-  local length = mean:norm():item()
-  return spread, length > 0 and spread / length or 0
+  local r = core.order_spread(list, core.zeros(model_of(self, o and o.context).D:size(1), "double"))
+  local length = r.mean:square():sum():sqrt():item()
+  return r.spread, length > 0 and r.spread / length or 0
 end
 
 --- The genes whose perturbation best brings back the control state after `perturbation`: list of { gene, distance }.
@@ -250,14 +251,17 @@ end
 function class:rescue(perturbation, o)
   o = o or {}
   local m = model_of(self, o.context)
-  local among, rows = o.among or m.genes, { { perturbation = perturbation, targets = label.targets(perturbation) } }
-  for _, g in ipairs(among) do
-    local targets = label.targets(perturbation)
-    targets[#targets + 1] = g
-    rows[#rows + 1] = { perturbation = g, targets = targets, context = m.context }
+  local rows = { { perturbation = perturbation, targets = label.targets(perturbation), context = m.context } }
+  local among, perturbed = {}, responses.places(rows[1].targets)
+  for _, g in ipairs(o.among or m.genes) do
+    if not perturbed[g] then
+      local targets = label.targets(perturbation)
+      targets[#targets + 1], among[#among + 1] = g, g
+      rows[#rows + 1] = { perturbation = g, targets = targets, context = m.context }
+    end
   end
-  rows[1].context = m.context
-  local length = self:predict(rows):square():sum(2):sqrt()
+  if #among == 0 then return {} end
+  local length = self:predict(rows):square():sum(2):sqrt():maximum(1e-300)
   local order, out = (length / length:get(1)):rows(2, #rows):argsort(), {}
   for k = 1, math.min(o.top or 10, #order) do
     out[k] = { among[order[k]], length:get(order[k] + 1) / length:get(1) }
@@ -325,20 +329,76 @@ function class:save(path, more)
   core.model_write(path, { strings = strings, lists = lists, tensors = tensors })
 end
 
-local function load_graph(t)
-  local names = t.lists["graph/names"]
-  if not names then return nil end
-  local from, to, weight = {}, {}, {}
-  local a, b, w = t.tensors["graph/from"]:totable(), t.tensors["graph/to"]:totable(),
-    t.tensors["graph/weight"]:totable()
-  for k = 1, #a do from[k], to[k], weight[k] = names[a[k]], names[b[k]], w[k] end
-  return core.graph(names, from, to, weight, { directed = true, signed = true, source = t.strings["graph/source"] })
+-- ---- reading them: nothing in a file is believed ------------------------------------------
+
+local function broken(path, format, ...)
+  err.raise { code = "EFORMAT", file = path, message = ("%s: " .. format):format(path, ...) }
 end
 
 local function need(t, kind, name, path)
   local v = t[kind][name]
-  if v == nil then raise("EFORMAT", ("%s: %s is missing; the file is not a whole model"):format(path, name)) end
+  if v == nil then broken(path, "%s is missing; the file is not a whole model", name) end
   return v
+end
+
+local function shape(sizes) return #sizes == 0 and "a number" or table.concat(sizes, "x") end
+
+-- The tensor `name`, finite and of these sizes.
+local function tensor(t, name, path, ...)
+  local x = need(t, "tensors", name, path)
+  local have, want = { x:size() }, { ... }
+  for d = 1, #have do have[d] = ("%.0f"):format(have[d]) end
+  for d = 1, #want do want[d] = ("%.0f"):format(want[d]) end
+  if shape(have) ~= shape(want) then broken(path, "%s is %s, %s expected", name, shape(have), shape(want)) end
+  local bad = x:count() > 0 and x:reshape(1, x:count()):nonfinite() or 0
+  if bad > 0 then broken(path, "%s: %d values are not finite", name, bad) end
+  return x
+end
+
+local CONFIG = { name = "string", head = "string", kind = "string", seed = "number", options = "table",
+  contexts = "table", control_contexts = "table" }
+local CONTEXT = { name = "string", scale = "number", sd = "number", spec = "table", members = "number" }
+
+-- Fields of the configuration, each of its type.
+local function check_fields(c, rules, where, path)
+  if type(c) ~= "table" then broken(path, "%s is not a table", where) end
+  for _, key in ipairs(label.sorted_keys(rules)) do
+    if type(c[key]) ~= rules[key] then
+      broken(path, "%s: %s is a %s, a %s is expected", where, key, type(c[key]), rules[key])
+    end
+  end
+end
+
+local function check_config(c, path)
+  check_fields(c, CONFIG, "config", path)
+  if c.kind ~= "effect" and c.kind ~= "label" then broken(path, "config: kind is '%s'", label.safe(c.kind)) end
+  if #c.contexts == 0 then broken(path, "config: no context") end
+  for i, entry in ipairs(c.contexts) do
+    local where = ("config: context %d"):format(i)
+    check_fields(entry, CONTEXT, where, path)
+    if not (entry.scale > 0 and entry.sd > 0 and entry.members >= 1 and entry.members % 1 == 0) then
+      broken(path, "%s: scale, sd and members must be positive", where)
+    end
+    for _, v in ipairs(entry.direct or {}) do
+      if type(v) ~= "number" then broken(path, "%s: direct has a %s", where, type(v)) end
+    end
+  end
+end
+
+local function load_graph(t, path)
+  local names = t.lists["graph/names"]
+  if not names then return nil end
+  local n = need(t, "tensors", "graph/from", path):count()
+  local a = tensor(t, "graph/from", path, n):totable()
+  local b, w = tensor(t, "graph/to", path, n):totable(), tensor(t, "graph/weight", path, n):totable()
+  local from, to = {}, {}
+  for k = 1, n do
+    from[k], to[k] = names[a[k]], names[b[k]]
+    if not (from[k] and to[k]) then
+      broken(path, "graph/from, graph/to: edge %d joins %g and %g of %d genes", k, a[k], b[k], #names)
+    end
+  end
+  return core.graph(names, from, to, w, { directed = true, signed = true, source = t.strings["graph/source"] })
 end
 
 -- Cosines of a membership that was left out of the file: those to the training genes are in it.
@@ -360,31 +420,67 @@ local function stored_similarity(e, genes, S)
   end
 end
 
-local function load_model(t, i, c, path, e)
+-- Parameters of a network of the file; sizes are compared before anything is allocated.
+local function load_member(t, name, spec, path)
+  local flat, count = need(t, "tensors", name, path), 0
+  local ok, layout = pcall(core.response_layout, spec)
+  if not ok then broken(path, "config: %s", err.tostring(layout)) end
+  for _, p in ipairs(layout) do
+    local n = 1
+    for d = 2, #p do n = n * p[d] end
+    count = count + n
+  end
+  if flat:count() ~= count then
+    broken(path, "%s: %d numbers, the configuration needs %.0f", name, flat:count(), count)
+  end
+  local p = core.params(layout, "float")
+  p:flat():copy_(tensor(t, name, path, count))
+  return p
+end
+
+-- What the sizes of a model must be, given those of its parts.
+local function check_spec(spec, m, e, G, at, path)
+  if spec.dim ~= e:dim() then broken(path, "config: dim is %s, vectors have %d", tostring(spec.dim), e:dim()) end
+  if spec.own ~= 0 and spec.own ~= #m.genes then
+    broken(path, "config: own is %s for the %d genes of %sgenes", tostring(spec.own), #m.genes, at)
+  end
+  if spec.genes ~= 0 and spec.genes ~= G then
+    broken(path, "config: genes is %s, the model has %d", tostring(spec.genes), G)
+  end
+  if type(spec.latent) ~= "number" or type(spec.rank) ~= "number" then
+    broken(path, "config: latent and rank must be numbers")
+  end
+end
+
+local function load_neighbours(t, c, at, path, e, G)
+  if type(c.neighbours) ~= "number" then broken(path, "config: neighbours is not a number") end
+  local genes = need(t, "lists", at .. "neighbours/genes", path)
+  local a = { genes = genes, lambda = c.neighbours,
+    residual = tensor(t, at .. "neighbours/residual", path, #genes, G) }
+  if t.tensors[at .. "neighbours/mask"] then a.W = tensor(t, at .. "neighbours/mask", path, #genes, G) end
+  stored_similarity(e, genes, tensor(t, at .. "neighbours/similarity", path, #e.genes, #genes))
+  return a
+end
+
+local function load_model(t, i, c, path, e, G)
   local at = ("model%d/"):format(i)
-  local m = { context = c.name, scale = c.scale, spec = c.spec, direct = c.direct, members = {}, kind = c.kind,
-    genes = need(t, "lists", at .. "genes", path), base = need(t, "tensors", at .. "base", path),
-    D = need(t, "tensors", at .. "D", path), control = need(t, "tensors", at .. "control", path),
-    scaling = { centre = need(t, "tensors", at .. "centre", path), sd = c.sd } }
+  local m = { context = c.name, scale = c.scale, spec = c.spec, direct = c.direct, members = {},
+    genes = need(t, "lists", at .. "genes", path) }
+  check_spec(m.spec, m, e, G, at, path)
+  m.base, m.D = tensor(t, at .. "base", path, G), tensor(t, at .. "D", path, m.spec.latent, G)
+  m.control = tensor(t, at .. "control", path, G)
+  m.scaling = { centre = tensor(t, at .. "centre", path, e:dim()), sd = c.sd }
   m.place = responses.places(m.genes)
-  for k = 1, c.members do
-    local flat = need(t, "tensors", at .. ("member%d"):format(k), path)
-    local p = core.params(core.response_layout(m.spec), "float")
-    if flat:count() ~= p:count() then
-      raise("EFORMAT", ("%s: %smember%d: %d numbers, the configuration needs %d"):format(path, at, k, flat:count(),
-        p:count()))
-    end
-    local bad = flat:reshape(1, flat:count()):nonfinite()
-    if bad > 0 then raise("EFORMAT", ("%s: %smember%d: %d values are not finite"):format(path, at, k, bad)) end
-    p:flat():copy_(flat)
-    m.members[k] = p
-  end
-  if c.neighbours then
-    m.neighbours = { genes = need(t, "lists", at .. "neighbours/genes", path), lambda = c.neighbours,
-      residual = need(t, "tensors", at .. "neighbours/residual", path), W = t.tensors[at .. "neighbours/mask"] }
-    stored_similarity(e, m.neighbours.genes, need(t, "tensors", at .. "neighbours/similarity", path))
-  end
+  for k = 1, c.members do m.members[k] = load_member(t, at .. ("member%d"):format(k), m.spec, path) end
+  if c.neighbours then m.neighbours = load_neighbours(t, c, at, path, e, G) end
   return m
+end
+
+local function load_embedding(t, path)
+  local genes, values = need(t, "lists", "embedding/genes", path), need(t, "tensors", "embedding/values", path)
+  local ok, e = pcall(embedding.new, { genes = genes, values = values, source = t.strings["embedding/source"] })
+  if not ok then broken(path, "embedding/values: %s", err.tostring(e)) end
+  return e
 end
 
 --- Read a model. Raises EFORMAT if it is damaged, not a model, or of a newer format.
@@ -393,14 +489,14 @@ end
 function M.load(path)
   local t = core.model_read(path)
   local c = json.decode(need(t, "strings", "config", path), path)
-  local e = embedding.new { genes = need(t, "lists", "embedding/genes", path),
-    values = need(t, "tensors", "embedding/values", path), source = t.strings["embedding/source"] }
+  check_config(c, path)
+  local e, genes = load_embedding(t, path), need(t, "lists", "genes/symbol", path)
   local self = { name = c.name, head = c.head, kind = c.kind, seed = c.seed, options = c.options, embedding = e,
-    genes = need(t, "lists", "genes/symbol", path), control = need(t, "tensors", "contexts/control", path),
-    control_contexts = c.control_contexts, contexts = {}, models = {}, graph = load_graph(t), file = path }
+    genes = genes, control = tensor(t, "contexts/control", path, #c.control_contexts, #genes),
+    control_contexts = c.control_contexts, contexts = {}, models = {}, graph = load_graph(t, path), file = path }
   for i, entry in ipairs(c.contexts) do
     self.contexts[i] = entry.name
-    self.models[entry.name] = load_model(t, i, entry, path, e)
+    self.models[entry.name] = load_model(t, i, entry, path, e, #genes)
   end
   return M.new(self)
 end

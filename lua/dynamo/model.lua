@@ -25,6 +25,7 @@ local shared = {
   latent = { default = 64, type = "integer", min = 1, max = 1024, help = "dimensions of the latent state" },
   network = { default = 0, type = "integer", min = 0, max = 512, help = "of which directions of the embedding" },
   hidden = { default = 256, type = "integer", min = 1, max = 8192, help = "hidden units of the generator" },
+  depth = { default = 2, type = "integer", min = 1, max = 4, help = "hidden layers of the generator" },
   rank = { default = 8, type = "integer", min = 0, max = 256, help = "of the operators" },
   learnable = { default = true, help = "a learnable part for each gene perturbed in training" },
   direct = { default = true, help = "direct effects on the gene itself and, with a signed graph, on its targets" },
@@ -38,10 +39,10 @@ local shared = {
   epochs = { default = 60, type = "integer", min = 0, help = "passes over the training perturbations" },
   batch = { default = 64, type = "integer", min = 1, help = "perturbations in a step" },
   lr = { default = 3e-3, type = "number", min = 0, help = "learning rate of AdamW" },
-  own_lr = { default = 10, type = "number", min = 0, help = "factor of it for the learnable parts" },
+  own_lr = { default = 30, type = "number", min = 0, help = "factor of it for the learnable parts" },
   decay = { default = 1e-3, type = "number", min = 0, help = "decoupled weight decay" },
-  noise = { default = 0.7, type = "number", min = 0, help = "sd of the noise on embeddings, in units of their sd" },
-  dropout = { default = 0.7, type = "number", min = 0, max = 0.99, help = "of hidden units" },
+  noise = { default = 1, type = "number", min = 0, help = "sd of the noise on embeddings, in units of their sd" },
+  dropout = { default = 0.5, type = "number", min = 0, max = 0.99, help = "of hidden units" },
   clip = { default = 1, type = "number", min = 0, help = "largest norm of the gradient; 0: any" },
   warmup = { default = 0, type = "integer", min = 0, help = "steps of linear warm-up" },
   patience = { default = 0, type = "integer", min = 0, help = "epochs without gain on validation before it stops; 0: never" },
@@ -91,6 +92,9 @@ function M.features(scaling, e, genes, graph)
   if #genes == 0 then return core.zeros(0, v:size(2)), flags end
   return ((core.cat(blocks, 1) - scaling.centre) / scaling.sd):to "float", flags
 end
+
+-- The graph that genes without a vector may ask.
+local function fallback_graph(o, env) return o.fallback == "neighbours" and env.graph or nil end
 
 local function scaling_of(e, genes)
   local covered = e:coverage(genes).covered
@@ -222,7 +226,7 @@ local function validation_set(o, env, e, m, scaling)
   end
   if #list == 0 or m.neighbours then return nil end
   local genes = R:targets(list)
-  local features, flags = M.features(scaling, e, genes, env.graph)
+  local features, flags = M.features(scaling, e, genes, fallback_graph(o, env))
   local records, place = predictor.records(R, list), responses.places(genes)
   local count = {}
   for i, r in ipairs(records) do count[i] = { #r.targets } end
@@ -240,7 +244,7 @@ end
 
 local function spec_of(head, o, m, dim)
   return { head = head, form = o.form or "affine", how = o.combine or "additive", dim = dim, hidden = o.hidden,
-    latent = m.D:size(1), rank = math.min(o.rank, m.D:size(1)), own = o.learnable and #m.genes or 0,
+    depth = o.depth, latent = m.D:size(1), rank = math.min(o.rank, m.D:size(1)), own = o.learnable and #m.genes or 0,
     genes = o.decoder == "trained" and m.D:size(2) or 0 }
 end
 
@@ -258,7 +262,7 @@ local function fit_context(head, o, env, e, context, report)
   add_direct(o, env, m)
   add_anchor(o, e, m, s)
   basis(o, env, e, m)
-  local features, flags = M.features(m.scaling, e, m.genes, env.graph)
+  local features, flags = M.features(m.scaling, e, m.genes, fallback_graph(o, env))
   m.spec = spec_of(head, o, m, features:size(2))
   local set, own = training_set(o, m, features, flags), nil
   if o.learnable then

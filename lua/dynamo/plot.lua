@@ -67,11 +67,12 @@ local function new_script(o, width, height)
   return s
 end
 
+--- One more line of the script.
 function Script:add(format, ...)
   self.lines[#self.lines + 1] = select("#", ...) > 0 and format:format(...) or format
 end
 
--- Rows as a data block; its name.
+--- Rows as a data block; its name.
 function Script:data(rows)
   self.blocks = self.blocks + 1
   local name = "$d" .. self.blocks
@@ -89,9 +90,10 @@ local function range(axis, lo, hi)
   return ("set %srange [%s:%s]"):format(axis, lo and number(lo) or "*", hi and number(hi) or "*")
 end
 
+--- The plot command, its parts one below the other.
 function Script:plot(parts) self:add("plot %s", table.concat(parts, ", \\\n  ")) end
 
--- Run it: the SVG, or nil and what gnuplot said.
+--- Run it: the SVG, or nil and what gnuplot said.
 function Script:run()
   if not M.available() then return nil, MISSING end
   local path = os.tmpname()

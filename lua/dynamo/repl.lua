@@ -206,7 +206,7 @@ function M.run(opts)
   local tty = core.isatty(0)
   local prompts = tty and { "> ", ">> " } or { "", "" }
   local path, last
-  rawset(_G, "help", require("dynamo.help").help)
+  rawset(_G, "help", require "dynamo.help")
   if tty then
     if not (opts and opts.quiet) then banner() end
     path = history_path()

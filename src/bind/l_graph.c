@@ -7,10 +7,7 @@
 
 #include "bind/bind.h"
 #include "bind/l_graph.h"
-#if __has_include("io/edges.h") /* the reader of edge lists */
 #include "io/edges.h"
-#define HAVE_EDGES
-#endif
 
 typedef struct graph {
   dyn_graph g;
@@ -157,8 +154,6 @@ static int graph_new(lua_State *L) {
   return 1;
 }
 
-#ifdef HAVE_EDGES
-
 typedef struct edges_box {
   dyn_edges x;
 } edges_box;
@@ -230,8 +225,6 @@ static int read_graph(lua_State *L) { /* read_graph(path[, opts]) */
   lua_pushvalue(L, 3);
   return 1;
 }
-
-#endif
 
 /* ---- reading -------------------------------------------------------------- */
 
@@ -515,9 +508,7 @@ static const luaL_Reg meth[] = {
 static const luaL_Reg funcs[] = {
     {"graph", graph_new},
     {"is_graph", is_graph},
-#ifdef HAVE_EDGES
     {"read_graph", read_graph},
-#endif
     {NULL, NULL},
 };
 

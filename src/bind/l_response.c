@@ -24,6 +24,7 @@ static dyn_response check_spec(lua_State *L, int arg) {
                     .genes = dyn_fieldint(L, arg, "genes", 0),
                     .gen = {.dim = dyn_fieldint(L, arg, "dim", 0),
                             .hidden = dyn_fieldint(L, arg, "hidden", 256),
+                            .depth = dyn_fieldint(L, arg, "depth", 1),
                             .latent = dyn_fieldint(L, arg, "latent", 64),
                             .rank = dyn_fieldint(L, arg, "rank", 8),
                             .own = dyn_fieldint(L, arg, "own", 0)}};

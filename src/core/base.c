@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 long dyn_fail_after = -1;
 static atomic_size_t live;
@@ -33,12 +34,29 @@ static size_t rounded(size_t n, size_t size) {
   return bytes ? (bytes + 63) & ~(size_t)63 : 64;
 }
 
+enum {
+  HUGE_PAGE = 2 << 20
+};
+
+/* Tables that are read here and there spend their time on address translation:
+** large blocks ask for large pages. NULL: not large, or no memory. */
+static void *large(size_t bytes) {
+  if (bytes < 2 * (size_t)HUGE_PAGE) return NULL;
+  size_t whole = (bytes + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+  void *p = aligned_alloc(HUGE_PAGE, whole);
+#ifdef MADV_HUGEPAGE
+  if (p) madvise(p, whole, MADV_HUGEPAGE); /* advice: may be ignored */
+#endif
+  return p;
+}
+
 void *dyn_alloc_raw(size_t n, size_t size) {
   if (size && n > (SIZE_MAX - 63) / size) return NULL;
   if (dyn_fail_after == 0) return NULL;
   if (dyn_fail_after > 0) dyn_fail_after--;
   size_t bytes = rounded(n, size);
-  void *p = aligned_alloc(64, bytes);
+  void *p = large(bytes);
+  if (!p) p = aligned_alloc(64, bytes);
   if (p) atomic_fetch_add(&live, bytes);
   return p;
 }

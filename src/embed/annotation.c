@@ -281,7 +281,8 @@ dyn_status dyn_sparse_svd(dyn_tensor *u, dyn_tensor *s, const dyn_csr *a, int k,
   if (k < 1 || k > side || power < 0)
     return dyn_fail(e, DYN_EVALUE, "svd: %d columns of %td x %td wanted", k,
                     a->nrow, a->ncol);
-  ptrdiff_t l = k + EXTRA < side ? k + EXTRA : side;
+  ptrdiff_t l = k + k / 4 + EXTRA;
+  if (l > side) l = side;
   dyn_status st = a->nrow <= EXACT
                       ? exact(u, s, a, k, e)
                       : randomised(u, s, a, k, l, power, seed, poll, e);

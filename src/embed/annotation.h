@@ -40,7 +40,7 @@ DYN_STATUS dyn_sparse_cosine(dyn_tensor *r, const dyn_csr *s, const int64_t *a,
 ** Coordinates U S (nrow, k) of the k largest singular values s (k), not centred,
 ** of double; the largest |component| of each column is positive. Exact for up
 ** to 800 rows; else randomised (Halko, Martinsson and Tropp, SIAM Review 53,
-** 2011) with 8 more columns and 'power' power iterations. DYN_EVALUE: k above
+** 2011) with k/4 + 8 more columns and 'power' power iterations. DYN_EVALUE: k above
 ** the smaller side. Same bytes for any number of threads.
 */
 DYN_STATUS dyn_sparse_svd(dyn_tensor *u, dyn_tensor *s, const dyn_csr *a, int k,

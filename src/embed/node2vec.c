@@ -1,5 +1,7 @@
 #include "embed/node2vec.h"
 
+#include <math.h>
+
 enum {
   ROUND = 1024 /* walks between two questions to 'poll' */
 };
@@ -90,6 +92,18 @@ static dyn_status prepare(job *t, const dyn_csr *adj,
   return dyn_skipgram_new(&t->model, (int32_t)t->n, t->freq, &o->skipgram, e);
 }
 
+/* A learning rate that is far too large ends in numbers that are none. */
+static dyn_status all_finite(dyn_tensor *r, dyn_err *e) {
+  const float *x = dyn_f32(r);
+  for (size_t i = 0; i < dyn_tensor_len(r); i++)
+    if (!isfinite(x[i])) {
+      dyn_tensor_free(r);
+      return dyn_fail(e, DYN_ENOCONV,
+                      "node2vec: diverged; a smaller lr is needed");
+    }
+  return DYN_OK;
+}
+
 dyn_status dyn_node2vec(dyn_tensor *r, const dyn_csr *adj,
                         const dyn_node2vec_opts *o, const dyn_poll *poll,
                         dyn_err *e) {
@@ -112,6 +126,7 @@ dyn_status dyn_node2vec(dyn_tensor *r, const dyn_csr *adj,
                        (double)hi / (double)t.total);
   }
   DYN_TRY(dyn_skipgram_vectors(r, t.model, e));
+  DYN_TRY(all_finite(r, e));
   if (dyn_stop(poll, t.total, t.total)) {
     dyn_tensor_free(r);
     st = dyn_fail(e, DYN_ECANCEL, "node2vec: stopped at the end");

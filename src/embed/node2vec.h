@@ -18,7 +18,7 @@ typedef struct dyn_node2vec_opts {
 /*
 ** r = (nodes, dim) of float from walks on 'adj' (not negative; row = from). The
 ** walks of every epoch are drawn anew. DYN_EVALUE: options, no edge at all;
-** DYN_ECANCEL. Same bytes for any number of threads. A node without edges gets
+** DYN_ENOCONV: lr too large; DYN_ECANCEL. Same bytes for any number of threads. A node without edges gets
 ** its random start, close to 0. Time O(walks length window negatives dim) per
 ** node and epoch; memory O(edges) + 2 nodes dim floats.
 */

@@ -2,6 +2,8 @@
 
 #include <math.h>
 #include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "embed/walk.h"
@@ -15,16 +17,18 @@ enum {
   UNIT = 32,    /* slices have a multiple of this many floats */
   WINDOW = 100, /* the largest */
   NEGATIVES = 64,
-  NLANE = 16, /* sequences side by side */
-  STRIDE = 8, /* windows of each in a batch */
-  BATCH = NLANE * STRIDE
+  NLANE = 32, /* sequences side by side at most */
+  STRIDE = 8, /* windows of each in a batch at most */
+  BATCH = 128,
+  PIECE = 4 * NLANE /* sequences between two choices of the threads */
 };
 
 /* The windows of a batch, made before they are trained. */
 typedef struct window {
   const int32_t *seq; /* the sequence; contexts lo .. hi without 'at' */
   int lo, hi, at;
-  int n; /* output rows; 0: no window */
+  int32_t fresh; /* the item that comes into reach next */
+  int n;         /* output rows; 0: no window */
   float lr;
   int32_t out[1 + NEGATIVES]; /* the target, then distinct negatives */
 } window;
@@ -32,6 +36,7 @@ typedef struct window {
 struct dyn_skipgram {
   dyn_skipgram_opts o;
   int32_t n;
+  int lanes, stride;  /* of a batch */
   int slices, groups; /* groups of GROUP output rows per window */
   ptrdiff_t d;        /* floats of a row of a slice */
   dyn_alias *noise;   /* n */
@@ -39,6 +44,8 @@ struct dyn_skipgram {
   float *score;       /* slice s: (BATCH, groups, room) */
   ptrdiff_t room;     /* scores of a window and a group */
   window *batch[2];   /* BATCH each: this one and the next */
+  double cost[2]; /* seconds per sequence: one thread, the team; 0: unknown */
+  int wait, patience; /* pieces between two trials, until the next */
 };
 
 typedef struct kernels {
@@ -243,6 +250,27 @@ static void start(dyn_skipgram *t) {
   }
 }
 
+/*
+** The size of a batch: its gradients are those of the parameters before it, and
+** a row that many of them pull at the same time overshoots. The most frequent
+** item gets about 8 pulls per batch, a sequence's own items 4 or 8, at a learning
+** rate of 0.025, fewer at a larger one.
+*/
+static void size_batch(dyn_skipgram *t, const double *freq) {
+  double sum = 0, most = 0, slow = t->o.lr > 0.025 ? 0.025 / t->o.lr : 1;
+  for (int32_t v = 0; v < t->n; v++) {
+    sum += freq[v];
+    if (freq[v] > most) most = freq[v];
+  }
+  double w = 8 * slow * sum / (most * (t->o.window + 1));
+  int stride = (int)((w < BATCH ? STRIDE / 2 : STRIDE) * slow);
+  if (w > BATCH) w = BATCH;
+  if (w < stride) stride = (int)w;
+  t->stride = stride > 1 ? stride : 1;
+  w /= t->stride;
+  t->lanes = w < 1 ? 1 : w > NLANE ? NLANE : (int)w;
+}
+
 /* Slices of 64 columns; 32 or 96 where that fits better. */
 static void cut(dyn_skipgram *t) {
   int units = (t->o.dim + UNIT - 1) / UNIT;
@@ -261,6 +289,7 @@ dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
   if (!t) return dyn_fail(e, DYN_ENOMEM, "skip-gram: out of memory");
   t->o = *o;
   t->n = n;
+  t->wait = t->patience = 8;
   cut(t);
   t->noise = dyn_alloc((size_t)n, sizeof *t->noise);
   t->table = dyn_alloc(slice_size(t) * (size_t)t->slices, sizeof *t->table);
@@ -274,6 +303,7 @@ dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
     dyn_skipgram_free(t);
     return st;
   }
+  size_batch(t, freq);
   start(t);
   *r = t;
   return DYN_OK;
@@ -292,17 +322,19 @@ dyn_status dyn_skipgram_vectors(dyn_tensor *r, const dyn_skipgram *t,
 
 /* ---- making windows ------------------------------------------------------- */
 
-/* A round: 'nseq' sequences in groups of NLANE, each group in steps of STRIDE
+/* A piece: 'nseq' sequences in groups of NLANE, each group in steps of STRIDE
 ** windows. Batch b is step b % steps of group b / steps. */
-typedef struct round_ {
+typedef struct job {
   dyn_skipgram *t;
   const int32_t *seq;
   int64_t nseq, first, batches;
   int len, steps;
   double from, to;
   const kernels *k;
+  atomic_uint turn; /* of the meetings of the threads */
+  atomic_int here;
   dyn_rng lane[NLANE]; /* the random stream of each sequence */
-} round_;
+} job;
 
 /* Negatives of a window: distinct, and not its target. */
 static int draw(const dyn_skipgram *t, int32_t *out, dyn_rng *g) {
@@ -318,11 +350,11 @@ static int draw(const dyn_skipgram *t, int32_t *out, dyn_rng *g) {
 
 /* The windows of lane 'l' of batch 'b'. Windows shrink at random: 1 .. window
 ** on either side. */
-static void make(round_ *r, int64_t b, int l) {
+static void make(job *r, int64_t b, int l) {
   const dyn_skipgram *t = r->t;
-  int64_t i = b / r->steps * NLANE + l;
-  int at = (int)(b % r->steps) * STRIDE, n = 0;
-  window *w = t->batch[b & 1] + l * STRIDE;
+  int64_t i = b / r->steps * t->lanes + l;
+  int at = (int)(b % r->steps) * t->stride, n = 0;
+  window *w = t->batch[b & 1] + l * t->stride;
   const int32_t *seq = r->seq + i * r->len;
   if (i < r->nseq)
     while (n < r->len && seq[n] >= 0) n++;
@@ -330,7 +362,7 @@ static void make(round_ *r, int64_t b, int l) {
     r->lane[l] = dyn_rng_stream(dyn_rng_named(t->o.seed, "skipgram"),
                                 (uint64_t)(r->first + i));
   double done = r->from + (r->to - r->from) * (double)i / (double)r->nseq;
-  for (int k = 0; k < STRIDE; k++, at++, w++) {
+  for (int k = 0; k < t->stride; k++, at++, w++) {
     w->n = 0;
     if (at >= n || n < 2) continue;
     uint64_t half = dyn_rng_next(&r->lane[l]) >> 32;
@@ -340,6 +372,7 @@ static void make(round_ *r, int64_t b, int l) {
     w->lo = at > width ? at - width : 0;
     w->hi = at + width < n ? at + width : n - 1;
     w->lr = (float)(t->o.lr * (done < 0.9999 ? 1 - done : 1e-4));
+    w->fresh = seq[at + t->o.window < n ? at + t->o.window : n - 1];
     w->out[0] = seq[at];
     w->n = draw(t, w->out, &r->lane[l]);
   }
@@ -364,36 +397,38 @@ static void outputs(float **y, const dyn_skipgram *t, const window *w, int s,
   }
 }
 
-/* Ask for what the next window needs that this one does not. */
+/* Ask for what a window will need: its output rows and the item that is new in
+** its sequence. The next batch is asked for while this one moves, so that memory
+** and arithmetic overlap. */
 static void prefetch(const dyn_skipgram *t, const window *w, int s) {
+  if (w->n == 0) return;
   for (int i = 0; i < w->n; i++) {
     const float *p = row(t, s, t->n + (ptrdiff_t)w->out[i]);
-    for (ptrdiff_t k = 0; k < t->d; k += 16) __builtin_prefetch(p + k, 1, 3);
+    for (ptrdiff_t k = 0; k < t->d; k += 16) __builtin_prefetch(p + k, 0, 2);
   }
-  if (w->n == 0) return;
-  const float *p = row(t, s, w->seq[w->hi]);
-  for (ptrdiff_t k = 0; k < t->d; k += 16) __builtin_prefetch(p + k, 1, 3);
+  const float *p = row(t, s, w->fresh);
+  for (ptrdiff_t k = 0; k < t->d; k += 16) __builtin_prefetch(p + k, 0, 2);
 }
 
-/* First pass: the part that slice s has in all scores of a batch. */
-static void look(const round_ *r, int64_t b, int s) {
+/* First pass: the part of all scores of a batch that the slices id, id + n, ...
+** have. */
+static void look(const job *r, int64_t b, int id, int n) {
   const dyn_skipgram *t = r->t;
   const window *w = t->batch[b & 1];
   float *x[2 * WINDOW], *y[GROUP];
-  for (int i = 0; i < BATCH; i++, w++) {
-    if (i + 1 < BATCH) prefetch(t, w + 1, s);
-    if (w->n == 0) continue;
-    int m = contexts(x, t, w, s);
-    for (int g = 0; g * GROUP < w->n; g++) {
-      outputs(y, t, w, s, g);
-      r->k->scores(score(t, s, i, g), x, m, y, t->d);
+  for (int i = 0; i < t->lanes * t->stride; i++, w++)
+    for (int s = id; w->n > 0 && s < t->slices; s += n) {
+      int m = contexts(x, t, w, s);
+      for (int g = 0; g * GROUP < w->n; g++) {
+        outputs(y, t, w, s, g);
+        r->k->scores(score(t, s, i, g), x, m, y, t->d);
+      }
     }
-  }
 }
 
 /* g (m, GROUP) = lr (label - sigmoid(score)) of a window, slices in order. */
-static void gradients(float *g, const round_ *r, const window *w, int i,
-                      int group, int m) {
+static void gradients(float *g, const job *r, const window *w, int i, int group,
+                      int m) {
   const dyn_skipgram *t = r->t;
   memcpy(g, score(t, 0, i, group), (size_t)(m * GROUP) * sizeof *g);
   for (int s = 1; s < t->slices; s++) {
@@ -407,51 +442,105 @@ static void gradients(float *g, const round_ *r, const window *w, int i,
     for (int k = 0; k < m; k++) g[k * GROUP + o] = 0;
 }
 
-/* Second pass: slice s moves. */
-static void move(const round_ *r, int64_t b, int s) {
+/* Second pass: these slices move. */
+static void move(const job *r, int64_t b, int id, int n) {
   const dyn_skipgram *t = r->t;
   const window *w = t->batch[b & 1];
   float *x[2 * WINDOW], *y[GROUP], g[(2 * WINDOW + 1) * GROUP];
-  for (int i = 0; i < BATCH; i++, w++) {
-    if (i + 1 < BATCH) prefetch(t, w + 1, s);
-    if (w->n == 0) continue;
-    int m = contexts(x, t, w, s);
+  for (int i = 0; i < t->lanes * t->stride; i++, w++) {
+    for (int s = id; b + 1 < r->batches && s < t->slices; s += n)
+      prefetch(t, &t->batch[(b + 1) & 1][i], s);
+    int m = w->hi - w->lo;
     for (int k = 0; k * GROUP < w->n; k++) {
       gradients(g, r, w, i, k, m);
-      outputs(y, t, w, s, k);
-      r->k->move(x, m, g, y, t->d);
+      for (int s = id; s < t->slices; s += n) {
+        contexts(x, t, w, s);
+        outputs(y, t, w, s, k);
+        r->k->move(x, m, g, y, t->d);
+      }
     }
   }
 }
 
-/* Everything that thread 'id' of 'n' does in a round; all threads run it. */
-static void work(round_ *r, int id, int n) {
-  for (int l = id; l < NLANE; l += n) make(r, 0, l);
-#pragma omp barrier
-  for (int64_t b = 0; b < r->batches; b++) {
-    for (int s = id; s < r->t->slices; s += n) look(r, b, s);
-    for (int l = id; b + 1 < r->batches && l < NLANE; l += n) make(r, b + 1, l);
-#pragma omp barrier
-    for (int s = id; s < r->t->slices; s += n) move(r, b, s);
-#pragma omp barrier
+/*
+** Wait until all n threads are here. Spins: a batch takes some 40 microseconds,
+** less than it takes to wake a thread; gives the core away after a while.
+*/
+static void meet(job *r, int n) {
+  if (n == 1) return;
+  unsigned turn = atomic_load_explicit(&r->turn, memory_order_acquire);
+  if (atomic_fetch_add_explicit(&r->here, 1, memory_order_acq_rel) == n - 1) {
+    atomic_store_explicit(&r->here, 0, memory_order_relaxed);
+    atomic_store_explicit(&r->turn, turn + 1, memory_order_release);
+    return;
   }
+  for (int i = 0; atomic_load_explicit(&r->turn, memory_order_acquire) == turn;
+       i++)
+    if (i > 5000) sched_yield();
+}
+
+/* Everything that thread 'id' of 'n' does in a piece; all threads run it. */
+static void work(job *r, int id, int n) {
+  for (int l = id; l < r->t->lanes; l += n) make(r, 0, l);
+  meet(r, n);
+  for (int64_t b = 0; b < r->batches; b++) {
+    look(r, b, id, n);
+    for (int l = id; b + 1 < r->batches && l < r->t->lanes; l += n)
+      make(r, b + 1, l);
+    meet(r, n);
+    move(r, b, id, n);
+    meet(r, n);
+  }
+}
+
+/*
+** One thread or all? They meet twice in a batch, some 20,000 times a second:
+** where other programs want the cores too, a team waits for whoever is not
+** running, and one thread alone is faster. The result is the same, so the clock
+** may decide: what lost is tried again after 8, 16, 32, ... pieces.
+*/
+static int team(dyn_skipgram *t) {
+  int most = omp_get_max_threads();
+  if (most > t->slices) most = t->slices;
+  if (most <= 1) return 1;
+  if (t->cost[0] == 0) return 1;
+  if (t->cost[1] == 0) return most;
+  bool many = t->cost[1] < t->cost[0];
+  if (--t->patience > 0) return many ? most : 1;
+  t->wait = t->wait < 512 ? t->wait * 2 : 512;
+  t->patience = t->wait;
+  return many ? 1 : most;
+}
+
+static void run(job *r) {
+  int n = team(r->t);
+  double begin = omp_get_wtime(), *cost = &r->t->cost[n > 1];
+  if (n == 1) {
+    work(r, 0, 1);
+  } else {
+#pragma omp parallel num_threads(n)
+    work(r, omp_get_thread_num(), omp_get_num_threads());
+  }
+  double now = (omp_get_wtime() - begin) / (double)r->nseq + 1e-12;
+  *cost = *cost > 0 ? 0.5 * (*cost + now) : now;
 }
 
 void dyn_skipgram_round(dyn_skipgram *t, const int32_t *seq, int64_t nseq,
                         int len, int64_t first, double from, double to) {
-  int steps = (len + STRIDE - 1) / STRIDE;
-  round_ r = {.t = t,
-              .seq = seq,
-              .nseq = nseq,
-              .first = first,
-              .batches = (nseq + NLANE - 1) / NLANE * steps,
-              .len = len,
-              .steps = steps,
-              .from = from,
-              .to = to,
-              .k = choose()};
-  int n = omp_get_max_threads();
-  if (n > t->slices) n = t->slices;
-#pragma omp parallel num_threads(n)
-  work(&r, omp_get_thread_num(), omp_get_num_threads());
+  for (int64_t lo = 0; lo < nseq; lo += PIECE) {
+    int64_t n = nseq - lo < PIECE ? nseq - lo : PIECE;
+    int steps = (len + t->stride - 1) / t->stride;
+    double each = (to - from) / (double)nseq;
+    job r = {.t = t,
+             .seq = seq + lo * len,
+             .nseq = n,
+             .first = first + lo,
+             .batches = (n + t->lanes - 1) / t->lanes * steps,
+             .len = len,
+             .steps = steps,
+             .from = from + each * (double)lo,
+             .to = from + each * (double)(lo + n),
+             .k = choose()};
+    run(&r);
+  }
 }

@@ -8,9 +8,9 @@
 ** The bytes of the result do not depend on the number of threads. The tables
 ** are cut by dimension into slices of 64 columns, and a thread owns slices, not
 ** items: there is nothing to race for, and each core has its part of the tables
-** in its own cache. LANES sequences advance side by side, STRIDE windows at a
-** time; scores are the sum of the slices' parts, in their order, and gradients
-** are those of the parameters before the batch.
+** in its own cache. Up to 32 sequences advance side by side, up to 8 windows at a time; scores are the sum of the slices' parts, in their order, and gradients
+** are those of the parameters before the batch, which is smaller where some item
+** is in many windows.
 */
 #ifndef DYN_SKIPGRAM_H
 #define DYN_SKIPGRAM_H

@@ -158,8 +158,8 @@ static int32_t second(const dyn_walker *t, int32_t from, int32_t v,
   double back = 1 / t->p, far = 1 / t->q, top = far > 1 ? far : 1;
   double low = back < far ? back : far, extra = surplus(t, from, v, top);
   if (low > 1) low = 1;
-  if (extra > 0 && unit(g) < extra) return from;
-  for (;;) {
+  for (;;) { /* every trial sees the whole area: the surplus and the rest */
+    if (extra > 0 && unit(g) < extra) return from;
     int32_t x = propose(t, v, g);
     double u = unit(g) * top;
     if (u < low) return x;

@@ -5,6 +5,16 @@
 
 #include "core/rng.h"
 
+enum {
+  MAXDEPTH = 4
+};
+
+/* Names of the weights and biases of the hidden layers. */
+static const char *const layer[MAXDEPTH][2] = {{"trunk.w", "trunk.b"},
+                                               {"trunk2.w", "trunk2.b"},
+                                               {"trunk3.w", "trunk3.b"},
+                                               {"trunk4.w", "trunk4.b"}};
+
 static dyn_status add(dyn_params *p, const char *name, ptrdiff_t n, ptrdiff_t m,
                       dyn_err *e) {
   ptrdiff_t size[2] = {n, m};
@@ -24,8 +34,13 @@ dyn_status dyn_generator_declare(dyn_params *p, const dyn_generator *g,
       __builtin_mul_overflow(g->latent, g->rank, &flat) || flat > INT32_MAX)
     return dyn_fail(e, DYN_EVALUE, "generator: rank %td over latent %td",
                     g->rank, g->latent);
-  DYN_TRY(add(p, "trunk.w", g->dim, g->hidden, e));
-  DYN_TRY(add(p, "trunk.b", g->hidden, 0, e));
+  if (g->depth < 1 || g->depth > MAXDEPTH)
+    return dyn_fail(e, DYN_EVALUE, "generator: %td hidden layers, 1..%d",
+                    g->depth, MAXDEPTH);
+  for (ptrdiff_t l = 0; l < g->depth; l++) {
+    DYN_TRY(add(p, layer[l][0], l ? g->hidden : g->dim, g->hidden, e));
+    DYN_TRY(add(p, layer[l][1], g->hidden, 0, e));
+  }
   DYN_TRY(add(p, "shift.w", g->hidden, g->latent, e));
   DYN_TRY(add(p, "shift.b", g->latent, 0, e));
   if (g->own) DYN_TRY(add(p, "own", g->own, g->latent, e));
@@ -51,13 +66,27 @@ void dyn_param_uniform(dyn_params *p, const char *name, double bound,
   dyn_tensor_free(&t);
 }
 
+/* v_0: column j reads latent direction j, the leading ones of the data. */
+static void read_leading(dyn_params *p, const dyn_generator *g) {
+  int32_t i = dyn_names_find(&p->names, "v.b", 3);
+  dyn_tensor t;
+  if (i < 0) return;
+  dyn_params_view(p, i, &t);
+  for (ptrdiff_t j = 0; j < g->rank; j++)
+    dyn_tensor_set(&t, j * g->rank + j, 0.5);
+  dyn_tensor_touch(&t);
+  dyn_tensor_free(&t);
+}
+
 void dyn_generator_init(dyn_params *p, const dyn_generator *g, uint64_t seed) {
-  double in = 1 / sqrt((double)g->dim);
-  dyn_param_uniform(p, "trunk.w", in, seed);
-  dyn_param_uniform(p, "trunk.b", in, seed);
+  for (ptrdiff_t l = 0; l < g->depth; l++) {
+    double in = 1 / sqrt((double)(l ? g->hidden : g->dim));
+    dyn_param_uniform(p, layer[l][0], in, seed);
+    dyn_param_uniform(p, layer[l][1], in, seed);
+  }
   dyn_param_uniform(p, "v.w", 1 / sqrt((double)g->hidden * (double)g->latent),
                     seed);
-  dyn_param_uniform(p, "v.b", 1 / sqrt((double)g->latent), seed);
+  read_leading(p, g);
 }
 
 int dyn_param_var(const dyn_params *p, const int *ids, const char *name) {
@@ -77,9 +106,11 @@ dyn_operators dyn_generator_apply(dyn_expr *x, const dyn_generator *g,
                                   const dyn_params *p, const int *ids, int f,
                                   bool full, double drop, uint64_t seed) {
   dyn_operators k = {.u = -1, .v = -1};
-  int h =
-      dyn_x_linear(x, f, dyn_param_var(p, ids, "trunk.w"),
-                   dyn_param_var(p, ids, "trunk.b"), DYN_ACT_GELU, drop, seed);
+  int h = f;
+  for (ptrdiff_t l = 0; l < g->depth; l++)
+    h = dyn_x_linear(x, h, dyn_param_var(p, ids, layer[l][0]),
+                     dyn_param_var(p, ids, layer[l][1]), DYN_ACT_GELU, drop,
+                     dyn_rng_named(seed, layer[l][0]));
   k.b = dyn_x_linear(x, h, dyn_param_var(p, ids, "shift.w"),
                      dyn_param_var(p, ids, "shift.b"), DYN_ACT_NONE, 0, 0);
   if (!full || g->rank == 0) return k;

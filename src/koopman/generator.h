@@ -2,13 +2,13 @@
 ** generator.h -- from the embedding of a gene to the operator of its
 ** perturbation.
 **
-**   h = gelu(f W + c)                     one hidden layer, with dropout
+**   h = gelu(... gelu(f W + c) ...)       'depth' hidden layers, with dropout
 **   b = h W_b + b_0 + d                   the shift; d: the gene's learnable part
 **   U = mat(h W_u + u_0), V = mat(h W_v + v_0)        each (latent, rank)
 **
-** W_u, W_b, b_0, u_0 and d start at zero, W_v and v_0 at random: at the start no
-** operator does anything, yet every gradient flows (with U and V both zero none
-** would, ever). A gene that was not perturbed in training has d = 0 and is
+** W_u, W_b, b_0, u_0 and d start at zero, W_v at random, and the columns of v_0
+** read the leading latent directions: at the start no operator does anything,
+** yet every gradient flows (with U and V both zero none would, ever). A gene that was not perturbed in training has d = 0 and is
 ** predicted from f alone.
 */
 #ifndef DYN_GENERATOR_H
@@ -20,12 +20,14 @@
 typedef struct dyn_generator {
   ptrdiff_t dim;    /* of f */
   ptrdiff_t hidden; /* of h */
+  ptrdiff_t depth;  /* hidden layers, 1 .. 4 */
   ptrdiff_t latent;
   ptrdiff_t rank; /* 0: shifts alone */
   ptrdiff_t own;  /* genes with a learnable part */
 } dyn_generator;
 
-/* Parameters "trunk.w" (dim, hidden), "trunk.b", "shift.w" (hidden, latent),
+/* Parameters "trunk.w" (dim, hidden), "trunk.b", "trunk2.w" (hidden, hidden),
+** "trunk2.b", ... one pair per layer, "shift.w" (hidden, latent),
 ** "shift.b", "own" (own, latent), "u.w", "v.w" (hidden, latent rank), "u.b",
 ** "v.b". DYN_EVALUE: a size below 1. */
 DYN_STATUS dyn_generator_declare(dyn_params *p, const dyn_generator *g,

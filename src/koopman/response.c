@@ -59,7 +59,8 @@ void dyn_response_init(dyn_params *p, const dyn_response *m, uint64_t seed) {
 ptrdiff_t dyn_response_width(const dyn_response *m) {
   const dyn_generator *g = &m->gen;
   double d = (double)g->latent, q = (double)g->dim, h = (double)g->hidden;
-  double n = q * h + h + (h + 1) * d * (1 + 2 * (double)g->rank);
+  double n = q * h + h + ((double)g->depth - 1) * (h * h + h) +
+             (h + 1) * d * (1 + 2 * (double)g->rank);
   double a = d + q + 2 + d; /* w^2 + a w + d = n */
   double w = (sqrt(a * a + 4 * (n - d)) - a) / 2;
   return w < 1 ? 1 : (ptrdiff_t)(w + 0.5);
@@ -80,7 +81,18 @@ static void batch_free(batch *b) {
   *b = (batch){0};
 }
 
+static dyn_status check_state(const dyn_queries *q, ptrdiff_t latent,
+                              dyn_err *e) {
+  char s[DYN_SHAPELEN];
+  if (!q->state || (q->state->ndim == 2 && q->state->size[0] == q->n &&
+                    q->state->size[1] == latent))
+    return DYN_OK;
+  return dyn_fail(e, DYN_ESHAPE, "response: states of %s, %tdx%td expected",
+                  dyn_tensor_shape(q->state, s), q->n, latent);
+}
+
 static dyn_status check_rows(const dyn_queries *q, dyn_err *e) {
+  if (q->n < 1) return dyn_fail(e, DYN_EVALUE, "response: no rows");
   for (ptrdiff_t i = 0; i < q->n; i++) {
     if (q->first[i + 1] <= q->first[i])
       return dyn_fail(e, DYN_EVALUE, "response: row %td perturbs nothing",
@@ -183,9 +195,15 @@ typedef struct wish {
   uint64_t seed;
 } wish;
 
+/*
+** Noise and dropout are for the path from embeddings alone, which has to serve
+** genes that nobody perturbed. Learnable parts make up what that path, without
+** noise, leaves; U and V learn from them alone.
+*/
 static dyn_status record_operator(pass *s, const dyn_params *p,
                                   const dyn_response *m, const dyn_queries *q,
-                                  const batch *b, int f, int own, wish w) {
+                                  const batch *b, const int f[2], int own,
+                                  wish w) {
   dyn_expr *x = &s->x;
   dyn_moves moves = {.n = q->n,
                      .first = q->first,
@@ -194,26 +212,49 @@ static dyn_status record_operator(pass *s, const dyn_params *p,
                      .how = m->how,
                      .exponential = m->form == DYN_EXPONENTIAL,
                      .seed = w.seed};
-  dyn_operators k =
-      dyn_generator_apply(x, &m->gen, p, s->ids, f, dyn_moves_need(&moves),
-                          w.drop, dyn_rng_named(w.seed, "dropout"));
-  if (w.embedding) s->embedding = dyn_apply_moves(x, &moves, &k);
+  bool full = dyn_moves_need(&moves);
+  if (w.embedding) {
+    dyn_operators k =
+        dyn_generator_apply(x, &m->gen, p, s->ids, f[0], full, w.drop,
+                            dyn_rng_named(w.seed, "dropout"));
+    if (w.learning && w.remembered && k.u >= 0) {
+      k.u = dyn_x_detach(x, k.u);
+      k.v = dyn_x_detach(x, k.v);
+    }
+    s->embedding = dyn_apply_moves(x, &moves, &k);
+  }
   if (!w.remembered) return x->st;
+  dyn_operators k =
+      dyn_generator_apply(x, &m->gen, p, s->ids, f[1], full, 0, 0);
   if (w.learning) k.b = dyn_x_detach(x, k.b);
   k.b = dyn_x_add(x, k.b, own);
   s->remembered = dyn_apply_moves(x, &moves, &k);
   return x->st;
 }
 
+/* Sums over the places of a row: m([z, f_g]) from the rows of f. */
+static int mlp_change(pass *s, const dyn_params *p, const batch *b,
+                      const int64_t *row, ptrdiff_t n, int z, int f,
+                      double drop, uint64_t seed) {
+  static const char *const names[][2] = {
+      {"mlp.w1", "mlp.b1"}, {"mlp.w2", "mlp.b2"}, {"mlp.w3", "mlp.b3"}};
+  dyn_expr *x = &s->x;
+  int in = dyn_x_cat(x, dyn_x_rows(x, z, row, b->nplace),
+                     dyn_x_rows(x, f, b->gene, b->nplace), 1);
+  for (int l = 0; l < 3; l++)
+    in = dyn_x_linear(x, in, dyn_param_var(p, s->ids, names[l][0]),
+                      dyn_param_var(p, s->ids, names[l][1]),
+                      l < 2 ? DYN_ACT_GELU : DYN_ACT_NONE, l < 2 ? drop : 0,
+                      dyn_rng_named(seed, names[l][0]));
+  return dyn_x_scatter(x, in, row, b->nplace, n);
+}
+
 /* The mlp: every place of every row moves the state on its own; sums. */
 static dyn_status record_mlp(pass *s, const dyn_params *p,
                              const dyn_response *m, const dyn_queries *q,
-                             const batch *b, int f, int own, wish w,
+                             const batch *b, const int f[2], int own, wish w,
                              dyn_err *e) {
   dyn_expr *x = &s->x;
-  int change = -1;
-  const char *const names[][2] = {
-      {"mlp.w1", "mlp.b1"}, {"mlp.w2", "mlp.b2"}, {"mlp.w3", "mlp.b3"}};
   int64_t *row = dyn_alloc((size_t)b->nplace, sizeof *row);
   dyn_tensor zero = {0};
   if (!row) return dyn_fail(e, DYN_ENOMEM, "no memory for a batch");
@@ -223,16 +264,10 @@ static dyn_status record_mlp(pass *s, const dyn_params *p,
   for (ptrdiff_t i = 0; i < q->n; i++)
     for (int64_t k = q->first[i]; k < q->first[i + 1]; k++) row[k] = i;
   int z = dyn_x_const(x, q->state ? q->state : &zero);
-  int in = dyn_x_cat(x, dyn_x_rows(x, z, row, b->nplace),
-                     dyn_x_rows(x, f, b->gene, b->nplace), 1);
-  for (int l = 0; l < 3; l++)
-    in = dyn_x_linear(x, in, dyn_param_var(p, s->ids, names[l][0]),
-                      dyn_param_var(p, s->ids, names[l][1]),
-                      l < 2 ? DYN_ACT_GELU : DYN_ACT_NONE, l < 2 ? w.drop : 0,
-                      dyn_rng_named(w.seed, names[l][0]));
-  change = dyn_x_scatter(x, in, row, b->nplace, q->n);
-  if (w.embedding) s->embedding = change;
+  if (w.embedding)
+    s->embedding = mlp_change(s, p, b, row, q->n, z, f[0], w.drop, w.seed);
   if (w.remembered) {
+    int change = mlp_change(s, p, b, row, q->n, z, f[1], 0, 0);
     int part = dyn_x_scatter(x, dyn_x_rows(x, own, b->gene, b->nplace), row,
                              b->nplace, q->n);
     if (w.learning) change = dyn_x_detach(x, change);
@@ -252,6 +287,7 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
   dyn_status st = DYN_OK;
   int own = -1;
   *s = (pass){.embedding = -1, .remembered = -1};
+  DYN_TRY(check_state(q, m->gen.latent, e));
   DYN_TRY(batch_new(&b, q, e));
   s->ids = dyn_alloc((size_t)p->names.n, sizeof *s->ids);
   s->x = (dyn_expr){.t = dyn_tape_new(), .e = e};
@@ -262,7 +298,10 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
   DYN_TRY(dyn_params_bind(p, s->x.t, s->ids, e));
   DYN_TRY(embeddings(&f, q, &b, p->type, w.noise,
                      dyn_rng_named(w.seed, "noise"), e));
-  int fv = dyn_x_const(&s->x, &f);
+  int fv[2] = {dyn_x_const(&s->x, &f), -1}; /* with noise, without */
+  dyn_tensor_free(&f);
+  DYN_TRY(embeddings(&f, q, &b, p->type, 0, 0, e));
+  fv[1] = dyn_x_const(&s->x, &f);
   int table = dyn_param_var(p, s->ids, "own");
   w.remembered = w.remembered && table >= 0 && q->own;
   if (w.remembered) DYN_TRY(own_part(&s->x, &own, q, &b, table, e));

@@ -71,8 +71,9 @@ typedef struct dyn_lesson {
 ** loss is the mean squared error of the prediction from embeddings alone plus,
 ** if genes have learnable parts, that of the prediction with them; the second
 ** trains only the learnable parts and U, V, so that the embedding path never
-** leans on what unseen genes do not have. DYN_EVALUE: an index outside, or a
-** loss that is not finite (the message names the operation); DYN_ESHAPE.
+** leans on what unseen genes do not have. DYN_EVALUE: no rows, an index
+** outside, or a loss that is not finite (the message names the operation);
+** DYN_ESHAPE.
 ** Time O(n latent (rank + G) + genes dim hidden).
 */
 DYN_STATUS dyn_response_loss(dyn_params *p, const dyn_response *m,

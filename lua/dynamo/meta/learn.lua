@@ -54,7 +54,7 @@ pair takes two columns, real and imaginary part.]] },
   ["Operator:power"] = { sig = [[o:power(t) -> Operator, o ^ t]],
     doc = [[K^t: partial knock-down for t in 0..1; doses add up. Raises: an eigenvalue on the negative axis.]] },
   ["Operator:rank"] = { sig = [[o:rank() -> integer]],
-    doc = [[r.]] },
+    doc = [[Columns of U and V.]] },
   ["Operator:recompress"] = { sig = [==[o:recompress([rank[, tol]]) -> Operator]==],
     doc = [==[Balanced factors of at most `rank` columns; singular values under tol (1e-12) times the largest are
 dropped.]==] },

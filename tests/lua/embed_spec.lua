@@ -1,0 +1,184 @@
+local core = require "dynamo.core"
+local embed = require "dynamo.embed"
+local embedding = require "dynamo.embedding"
+local graph = require "dynamo.graph"
+
+-- Two communities of n genes: everybody knows every third of the own.
+local function communities(n)
+  local edges = { { "a1", "b1" } }
+  for _, side in ipairs { "a", "b" } do
+    for i = 1, n do
+      for step = 1, n - 1, 3 do edges[#edges + 1] = { side .. i, side .. (i + step - 1) % n + 1 } end
+    end
+  end
+  return graph.from_edges(edges, { directed = true, source = "two" })
+end
+
+local function same(x, y)
+  return (x - y):abs():max():item() == 0
+end
+
+local function separated(e)
+  local hits = 0
+  for _, pair in ipairs(e:nearest("a5", 5)) do if pair[1]:sub(1, 1) == "a" then hits = hits + 1 end end
+  return hits >= 4
+end
+
+test("node2vec finds communities, the same for any number of threads", function()
+  local g = communities(20)
+  local e = embed.node2vec(g, { dim = 16, walks = 10, length = 30, window = 5, seed = 3 })
+  assert(tostring(e) == "Embedding node2vec two dim=16: 40 genes x 16")
+  assert(e:dim() == 16 and e.values:type() == "float" and separated(e))
+  local before = core.threads()
+  core.threads(before == 1 and 2 or 1)
+  local one = embed.node2vec(g, { dim = 16, walks = 10, length = 30, window = 5, seed = 3 })
+  core.threads(before)
+  assert(same(e.values, one.values))
+  local other = embed.node2vec(g, { dim = 16, walks = 10, length = 30, window = 5, seed = 4 })
+  assert(not same(e.values, other.values))
+  raises("option 'dim' must be an integer", embed.node2vec, g, { dim = 0 })
+  raises("did you mean 'window'", embed.node2vec, g, { windw = 3 })
+  raises("has no edges", embed.node2vec, graph.from_edges({}, { names = { "x" } }))
+end)
+
+test("progress stops a computation", function()
+  local ok, e = pcall(embed.node2vec, communities(20), { dim = 8, progress = function() error "stop" end })
+  assert(not ok and e.code == "ECANCEL")
+end)
+
+test("walks follow edges", function()
+  local g = communities(9)
+  local w = core.walks(g, { walks = 2, length = 12, p = 0.5, q = 2 })
+  local a = g:adjacency { direction = "both" }
+  local n, len = w:size()
+  assert(n == 36 and len == 12)
+  for i = 1, n do for j = 2, len do assert(a:get(w:get(i, j - 1), w:get(i, j)) == 1) end end
+end)
+
+test("spectral: communities first, components, the Laplacian's eigenvalues", function()
+  local g = communities(20)
+  local e = embed.spectral(g, { dim = 4 })
+  assert(e.residual < 1e-6 and #e.left_out == 0 and e:dim() == 4)
+  local first = e:rows { "a7", "a9", "b7" }
+  assert(first:get(1, 1) * first:get(2, 1) > 0 and first:get(1, 1) * first:get(3, 1) < 0)
+  local ring = {}
+  for i = 1, 6 do ring[i] = { "r" .. i, "r" .. i % 6 + 1 } end
+  local r = embed.spectral(graph.from_edges(ring), { dim = 5 })
+  for j, want in ipairs { 0.5, 0.5, 1.5, 1.5, 2 } do near(r.eigenvalues:get(j), want, 1e-12) end
+  ring[7] = { "x", "y" }
+  local big = graph.from_edges(ring)
+  local e2 = embed.spectral(big, { dim = 3 })
+  assert(#e2.genes == 6 and #e2.left_out == 2 and e2.left_out[1] == "x")
+  assert(#embed.spectral(big, { dim = 6, components = "all" }).genes == 8)
+  assert(#embed.spectral(big, { dim = 3, laplacian = "random_walk" }).genes == 6)
+  raises("the largest component has 6 nodes", embed.spectral, big, { dim = 6 })
+end)
+
+-- worked example: sets of j1, j2, j3 and of a query, sizes counted over the first three
+local sets = { { name = "s1", genes = { "j1", "q" } }, { name = "s2", genes = { "j1", "j2", "q", "q" } },
+  { name = "s3", genes = { "j2", "j3", "q" } }, { name = "s4", genes = { "j3", "elsewhere" } } }
+
+test("annotation: membership cosines as the worked example has them", function()
+  local e = embed.annotation(sets, { genes = { "j1", "j2", "j3", "q", "nowhere" }, counted = { "j1", "j2", "j3" },
+    min_size = 1, dim = 3 })
+  near(e.idf:get(1), 0.916290731874155) near(e.idf:get(2), 0.693147180559945)
+  local s = e:similarity({ "q", "nowhere" }, { "j1", "j2", "j3" })
+  assert(s:type() == "double")
+  for j, want in ipairs { 0.856244709034633, 0.730540893106192, 0.311645719307333 } do
+    near(s:get(1, j), want, 1e-12)
+    assert(s:get(2, j) == 0)
+  end
+  assert(#e.genes == 4 and e.left_out[1] == "nowhere" and e.sets[4] == "s4" and e:dim() == 3)
+  -- all four dimensions keep every product of rows
+  local full = embed.annotation(sets, { genes = { "j1", "j2", "j3", "q" }, counted = { "j1", "j2", "j3" }, min_size = 1,
+    dim = 4 })
+  local gram, want = core.cosine(full.values, { 1, 2, 3, 4 }, { 1, 2, 3, 4 }),
+    full:similarity({ "j1", "j2", "j3", "q" }, { "j1", "j2", "j3", "q" })
+  assert((gram - want):abs():max():item() < 1e-6)
+  raises("none of the 2 genes is in a set", embed.annotation, sets, { genes = { "x", "y" } })
+  assert(#embed.annotation(sets, { min_size = 2 }).genes == 5) -- every gene of the sets
+end)
+
+test("random vectors depend on the name and the seed alone", function()
+  local a, b = embed.random({ "x", "y" }, { dim = 400 }), embed.random({ "z", "y", "x" }, { dim = 400 })
+  assert(same(a:rows { "x" }, b:rows { "x" }))
+  near(a:rows { "x" }:square():sum():item(), 1, 0.2)
+  assert(not same(a.values, embed.random({ "x", "y" }, { dim = 400, seed = 2 }).values))
+end)
+
+test("recipes are checked at once, printed, and built later", function()
+  local g = communities(10)
+  local r = embed.node2vec { graph = g, dim = 8, walks = 2, length = 10 }
+  assert(r.kind == "embedding" and r.name == "node2vec" and r.options.dim == 8 and r.options.window == 10)
+  assert(tostring(r) == "node2vec { dim = 8, graph = " .. tostring(g) .. ", length = 10, walks = 2 }")
+  local e = r:build { seed = 7 }
+  assert(same(e.values, embed.node2vec(g, { dim = 8, walks = 2, length = 10, seed = 7 }).values))
+  raises("option 'graph' must be", embed.node2vec, { dim = 8 })
+  raises("unknown option 'dimm'; did you mean 'dim'?", embed.random, { dimm = 3 })
+  raises("option 'sets' is required", embed.annotation, { dim = 3 })
+  local x = embed.random { dim = 5 }:build { genes = { "u", "v" }, seed = 1 }
+  assert(#x.genes == 2 and x:dim() == 5)
+  raises("genes are not known", function() embed.random { dim = 5 }:build() end)
+  local a = embed.annotation { sets = sets, dim = 2, min_size = 1 }:build { genes = { "j1", "j2" } }
+  assert(#a.genes == 2)
+  local p = embed.permuted { of = embed.random { dim = 3, genes = { "a", "b", "c", "d" } } }:build { seed = 2 }
+  assert(p.source == "permuted random dim=3")
+  local c = embed.concat { embed.random { dim = 3 }, r, weights = { 1, 2 } }
+  assert(c:build { genes = { "a1", "b3", "zz" } }:dim() == 11)
+end)
+
+test("an embedding answers for its genes", function()
+  local e = embedding.new { genes = { "TP53", "MDM2", "KLF1" }, source = "toy",
+    values = core.tensor { { 1, 0 }, { 2, 0.5 }, { 0, -1 } } }
+  assert(e:has "TP53" and not e:has "X" and e:index "KLF1" == 3 and embedding.is(e))
+  local cov = e:coverage { "KLF1", "X", "TP53", "Y" }
+  assert(cov.share == 0.5 and cov.covered[2] == "TP53" and cov.missing[1] == "X")
+  assert(e:nearest("TP53", 2)[1][1] == "MDM2" and e:nearest("TP53", 9)[2][2] == 0)
+  local s = e:similarity({ "TP53", "X" }, { "MDM2" })
+  near(s:get(1, 1), 2 / math.sqrt(4.25)) assert(s:get(2, 1) == 0)
+  raises("gene 'TP35' has no vector in toy; did you mean 'TP53'?", e.rows, e, { "KLF1", "TP35" })
+  assert(e:align { "KLF1", "X", "TP53" }.left_out[1] == "X")
+  raises("none of the 1 genes", e.align, e, { "X" })
+  raises("occurs twice", embedding.new, { genes = { "a", "a" }, values = core.zeros(2, 2) })
+  raises("3 genes and values with 2 rows", embedding.new, { genes = { "a", "b", "c" }, values = core.zeros(2, 2) })
+  raises("not finite", embedding.new, { genes = { "a" }, values = core.full(0 / 0, 1, 2) })
+end)
+
+test("algebra: unit rows, components, whitening, permutation, joining", function()
+  local genes = {}
+  for i = 1, 60 do genes[i] = "g" .. i end
+  local e = embedding.new { genes = genes, source = "r", values = core.randn(1, 60, 5) }
+  near(e:normalised().values:square():sum(2):min():item(), 1, 1e-5)
+  local w = e:whiten().values:to "double"
+  local cov = w:t():matmul(w) * (1 / 59)
+  assert((cov - core.eye(5, "double")):abs():max():item() < 1e-5)
+  local p = e:pca(2).values:to "double"
+  assert(p:size(2) == 2 and math.abs(p:mean(1):get(1)) < 1e-6)
+  assert(p:square():sum(1):get(1) > p:square():sum(1):get(2))
+  raises("k must be an integer 1..5", e.pca, e, 6)
+  local q = e:permuted(3)
+  local moved = 0
+  for i = 1, 60 do if q.genes[i] ~= genes[i] then moved = moved + 1 end end
+  assert(moved > 50 and same(q.values, e.values))
+  local c = embed.concat { e, e:pca(2):align { "g3", "g9" }, weights = { 1, 0.5 } }
+  assert(#c.genes == 2 and c:dim() == 7 and c.source == "r + 0.5 x r pca=2")
+  near(c.values:square():sum(2):get(1), 1.25, 1e-5)
+  raises("no gene has a vector in every part", embed.concat, { e, embed.random({ "zz" }, { dim = 2 }) })
+  raises("part 1 is neither", embed.concat, { 3 })
+  raises("1 weights for 2 parts", embed.concat, { e, e, weights = { 1 } })
+end)
+
+test("files bring every float back", function()
+  local e = embedding.new { genes = { "A-1", "B.2" }, values = core.randn(4, 2, 7), source = "x" }
+  for _, ext in ipairs { ".tsv", ".emb" } do
+    local path = os.tmpname() .. ext
+    e:write(path)
+    local back = embed.read(path)
+    os.remove(path) os.remove((path:gsub("%.%w+$", "")))
+    assert(back.genes[1] == "A-1" and same(back.values, e.values))
+  end
+  raises("must end in .tsv", e.write, e, "x.dat")
+  raises("cannot be written", e.write, e, "/nowhere/x.tsv")
+  local odd = embedding.new { genes = { "a b" }, values = core.zeros(1, 1) }
+  raises("cannot be written in this format", odd.write, odd, "x.emb")
+end)
