@@ -67,6 +67,13 @@ local function collect(self, row, key, context, group)
   return values, names
 end
 
+-- What f gives, computed once per id.
+local function remembered(self, id, f)
+  id = table.concat(id, "\0")
+  if self.known[id] == nil then self.known[id] = f() end
+  return self.known[id]
+end
+
 local function row_of(self, r) return type(r) == "table" and r or self:row(r) end
 
 --- Mean over perturbations of a row of the table with its interval: { mean, median, lo, hi, n, n_defined }.
@@ -77,20 +84,22 @@ local function row_of(self, r) return type(r) == "table" and r or self:row(r) en
 ---@return table
 function class:summary(r, key, context, group)
   r, group = row_of(self, r), group or "all"
-  local id = table.concat({ r.model, r.embedding, key, tostring(context), group }, "\0")
-  if not self.known[id] then
+  return remembered(self, { "summary", r.model, r.embedding, key, tostring(context), group }, function()
     local values, names = collect(self, r, key, context, group)
-    self.known[id] = evaluate.summarise(values, { names = names, draws = self.experiment.options.draws })
-  end
-  return self.known[id]
+    return evaluate.summarise(values, { names = names, draws = self.experiment.options.draws })
+  end)
 end
 
 --- Difference of two rows on the same perturbations: { mean, lo, hi, p, n, wins }.
 ---@return table
 function class:compare(a, b, key, context, group)
-  local x, names = collect(self, row_of(self, a), key, context, group or "all")
-  local y = collect(self, row_of(self, b), key, context, group or "all")
-  return evaluate.paired(x, y, { names = names, draws = self.experiment.options.draws })
+  a, b = row_of(self, a), row_of(self, b)
+  return remembered(self, { "compare", a.model, a.embedding, b.model, b.embedding, key, tostring(context),
+    group or "all" }, function()
+    local x, names = collect(self, a, key, context, group or "all")
+    local y = collect(self, b, key, context, group or "all")
+    return evaluate.paired(x, y, { names = names, draws = self.experiment.options.draws })
+  end)
 end
 
 --- The main model's row.
@@ -119,10 +128,12 @@ function class:retention(model, key, context)
     if r.model == "mean (native)" then template = r end
   end
   if not native then return nil end
-  local x, names = collect(self, source, key, context, "all")
-  local y = collect(self, native, key, context, "all")
-  local t = template and collect(self, template, key, context, "all")
-  return evaluate.retention(x, y, { names = names, template = t })
+  return remembered(self, { "retention", model, key, tostring(context) }, function()
+    local x, names = collect(self, source, key, context, "all")
+    local y = collect(self, native, key, context, "all")
+    local t = template and collect(self, template, key, context, "all")
+    return evaluate.retention(x, y, { names = names, template = t })
+  end)
 end
 
 --- Groups of the tested rows of a context, sorted; only "all" if there is one.
