@@ -152,15 +152,18 @@ end
 
 --- How the main model covered the test rows: { embedding = 49, mean = 1, ... }, all seeds, and the tested genes without a
 --- vector.
+---@param context? string  default: all
 ---@return table<string, integer> counts, string[] missing
-function class:coverage()
+function class:coverage(context)
   local count, missing, seen = {}, {}, {}
   local main = self:main()
   for k, S in ipairs(self.splits) do
     for i, r in ipairs(S.test) do
+      local row = self.R.rows[r]
+      local inside = not context or row.context == context
       local f = main.flags[k][i] or "embedding"
-      count[f] = (count[f] or 0) + 1
-      for _, g in ipairs(self.R.rows[r].targets) do
+      if inside then count[f] = (count[f] or 0) + 1 end
+      for _, g in ipairs(inside and row.targets or {}) do
         if not seen[g] and not self.embedding:has(g) then missing[#missing + 1] = g end
         seen[g] = true
       end
@@ -290,12 +293,11 @@ local function main_table(self, context)
   return t
 end
 
-local function unit(self) return self.kind == "label" and "genes" or "perturbations" end
-
-local function heading(self, context, n)
+local function heading(self, context, s)
   local what = self.kind == "label" and "AUROC per gene, mean over genes"
     or "Pearson Delta over all genes without the targets, mean over perturbations"
-  return ("%s, %s: %s; %d tested, seed%s %s"):format(self.experiment.options.name, label.safe(context), what, n,
+  local n = s.n_defined < s.n and ("%d of %d"):format(s.n_defined, s.n) or ("%d"):format(s.n)
+  return ("%s, %s: %s; %s tested, seed%s %s"):format(self.experiment.options.name, label.safe(context), what, n,
     #self.seeds == 1 and "" or "s", table.concat(self.seeds, " "))
 end
 
@@ -328,8 +330,8 @@ function class:tables()
   local out = {}
   for _, context in ipairs(self.contexts) do
     local t = main_table(self, context)
-    t.title = heading(self, context, self:summary(self:main(), self.head[1][1], context).n)
-    t.notes = { self:coverage_text() }
+    t.title = heading(self, context, self:summary(self:main(), self.head[1][1], context))
+    t.notes = { self:coverage_text(context) }
     if self.info.transfer then
       t.notes[#t.notes + 1] = "(native), (template) and copy use data of the tested context; all other rows are zero-shot"
     end
@@ -341,8 +343,8 @@ end
 
 --- "coverage of 150 test rows: embedding 148, mean 2; without a vector: FOO, BAR".
 ---@return string
-function class:coverage_text()
-  local count, missing = self:coverage()
+function class:coverage_text(context)
+  local count, missing = self:coverage(context)
   local parts, total = {}, 0
   for _, f in ipairs(label.sorted_keys(count)) do
     parts[#parts + 1], total = ("%s %d"):format(f, count[f]), total + count[f]
