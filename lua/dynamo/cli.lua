@@ -1,4 +1,6 @@
---- The command line of the program `dynamo`. Exit status: 0 done, 1 an error, 2 usage, 130 interrupted.
+--- The command line of the program `dynamo`. Exit status: 0 done; 1 an error of a script; 2 usage; 3 numerical failure; 65
+--- malformed input, 66 missing input; 70 a bug of ours; 73 output cannot be created, 74 reading or writing failed; 78 wrong
+--- configuration or a leak; 130 interrupted.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
@@ -41,15 +43,35 @@ local function internal(e)
   return type(e) ~= "string" or e:match "^dynamo/[%w_/]+%.lua:%d+: attempt to " ~= nil
 end
 
+local STATUS = { EUSAGE = 2, ENUMERIC = 3, ENOCONV = 3, EFORMAT = 65, EVALUE = 65, ELEAK = 78, EOPTION = 78,
+  ECANCEL = 130 }
+
+-- A file that is not there, one that cannot be made, or a disk that fails.
+local function io_status(text)
+  local missing = text:find "[Nn]o such file" or text:find "[Pp]ermission denied" or text:find "a directory"
+  if text:find "cannot be written" or text:find "cannot be created" then return missing and 73 or 74 end
+  return (missing or text:find "cannot open") and 66 or 74
+end
+
+--- The exit status of an error.
+---@param e any
+---@return integer
+function M.status(e)
+  if internal(e) then return 70 end
+  if not err.is(e) then return 1 end
+  if e.code == "EIO" then return io_status(err.line(e)) end
+  return STATUS[e.code] or 1
+end
+
 local function report(e, trace)
   if internal(e) then
     complain("internal error, please report it: " .. tostring(e))
     io.stderr:write(tostring(trace), "\n")
-    return 1
+    return M.status(e)
   end
   complain(err.line(e))
   if os.getenv "DYNAMO_TRACE" == "1" then io.stderr:write(tostring(trace), "\n") end
-  return err.is(e) and e.code == "EUSAGE" and 2 or 1
+  return M.status(e)
 end
 
 -- Call f(...) so that errors and Ctrl-C become an exit status; f may return one.
@@ -129,6 +151,14 @@ local function integer(text)
   return nil, ("'%s': integer expected"):format(text)
 end
 
+-- Options that came from the command line are a matter of usage.
+local function as_usage(f, ...)
+  local ok, e = pcall(f, ...)
+  if ok then return e end
+  if err.is(e, "EOPTION") then e = err.new { code = "EUSAGE", message = e.message, hint = e.hint } end
+  error(e, 0)
+end
+
 -- Each: summary, declare(parser), run(options given, flags of the program).
 local commands = {}
 
@@ -144,9 +174,6 @@ commands.run = {
     set_arg(o.script, o.settings)
     local words = settings(o.settings)
     if o.out then words[#words + 1] = "out=" .. o.out end
-    if not core.stat(o.script) then
-      err.raise { code = "EIO", message = o.script .. ": cannot open: no such file" }
-    end
     module_main("dynamo.experiment", "run_file")(o.script, words, { quiet = global.quiet, write = not o.no_write })
   end,
 }
@@ -160,8 +187,9 @@ commands.demo = {
     p:argument("settings", "key=value, as for run"):args "*"
   end,
   function(o, global)
-    module_main("dynamo.demo", "main") { seed = o.seed, out = o.out, quick = o.quick or false,
-      settings = settings(o.settings), quiet = global.quiet }
+    -- a claim that does not hold is printed, it is no error: examples/01_demo.lua asserts them
+    as_usage(module_main("dynamo.demo", "main"), { seed = o.seed, out = o.out, quick = o.quick or false,
+      settings = settings(o.settings), quiet = global.quiet })
   end,
 }
 
@@ -200,7 +228,7 @@ commands.simulate = {
     local values = {}
     for _, v in ipairs(require("dynamo.override").parse(settings(o.settings))) do values[v.key] = v.value end
     values.out, values.seed, values.quiet = o.out, o.seed or values.seed, global.quiet
-    module_main("dynamo.simulate", "main")(values)
+    as_usage(module_main("dynamo.simulate", "main"), values)
   end,
 }
 

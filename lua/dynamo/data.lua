@@ -23,7 +23,8 @@ local function fail(file, message, hint) err.raise { code = "EFORMAT", file = fi
 local commas = responses.commas
 
 M.schema.read = {
-  perturbation = { type = "string", help = "column with the perturbation; default: found by name and content" },
+  perturbation = { type = "string|boolean",
+    help = "column with the perturbation; default: found by name and content; false: every cell is a control" },
   control = { type = "string|table", item = "string",
     help = "label or labels of control cells; default: control, ctrl, non-targeting, ..." },
   combine = { type = "string|boolean",
@@ -139,13 +140,19 @@ local function check_kind(f, path)
   fail(path, "an HDF5 file that is neither AnnData nor 10x", "loom, h5mu: convert to .h5ad with scanpy or mudata")
 end
 
+local function all_controls(n)
+  local codes = {}
+  for i = 1, n do codes[i] = 1 end
+  return { levels = { "control" }, codes = codes, is_control = label.control_test() }
+end
+
 local function read_h5(path, o)
   local f = M._open(path)
   check_kind(f, path)
   local notes = {}
   local D = setmetatable({ file = path, options = o, notes = notes, cache = {}, effects = o.kind }, class)
   D.n = f:size()
-  D.perturbation = roles.perturbation(f, path, o, o.kind ~= nil, notes)
+  D.perturbation = o.perturbation == false and all_controls(D.n) or roles.perturbation(f, path, o, o.kind ~= nil, notes)
   D.context = roles.context(f, path, o, notes)
   D.batch, D.parts = roles.batch(f, path, o), roles.split(f, path, o)
   local x, info, axis = matrix(f, o, notes)

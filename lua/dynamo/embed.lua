@@ -53,8 +53,10 @@ M.schema.spectral = {
 
 M.schema.annotation = {
   sets = { type = "table|string", help = "sets, as dynamo.annotation.read gives them, or GMT files to read" },
-  genes = { type = "table", item = "string", help = "rows; sets are counted within them; default: all in the sets" },
-  counted = { type = "table", item = "string", help = "genes that set sizes are counted in; default: the rows" },
+  genes = { type = "table", item = "string", help = "rows; default: all genes of the sets" },
+  universe = { default = "annotation", values = { "annotation", "rows" },
+    help = "genes that set sizes are counted in: all of the annotation, or the rows alone" },
+  counted = { type = "table", item = "string", help = "genes that set sizes are counted in, instead" },
   dim = { type = "integer", default = 128, min = 1, max = 4096, help = "singular vectors" },
   min_size = { type = "integer", default = 3, min = 1, help = "smallest set used" },
   max_size = { type = "integer", default = 1000, min = 1, help = "largest set used" },
@@ -312,11 +314,28 @@ local function annotated(genes, m)
   return keep, have, none
 end
 
+local function joined(a, b)
+  local out = {}
+  for _, list in ipairs { a, b } do
+    for _, v in ipairs(list) do out[#out + 1] = v end
+  end
+  return out
+end
+
+local function first(n)
+  local out = {}
+  for i = 1, n do out[i] = i end
+  return out
+end
+
 local function make_annotation(given, o)
   local sets = sets_of(given)
   local genes = o.genes and unique(o.genes) or all_genes(sets)
-  local m, idf, kept = core.membership(genes, sets,
+  local wide = o.genes and o.universe == "annotation" and not o.counted
+  local universe = wide and unique(joined(genes, all_genes(sets))) or genes
+  local m, idf, kept = core.membership(universe, sets,
     { least = o.min_size, most = o.max_size, counted = o.counted })
+  if wide then m = m:rows(first(#genes)) end
   local keep, have, none = annotated(genes, m)
   if #have == 0 then
     raise(("annotation: none of the %d genes is in a set of %d..%d members (%d sets given)"):format(#genes, o.min_size,

@@ -39,7 +39,7 @@ local shared = {
   epochs = { default = 60, type = "integer", min = 0, help = "passes over the training perturbations" },
   batch = { default = 64, type = "integer", min = 1, help = "perturbations in a step" },
   lr = { default = 3e-3, type = "number", min = 0, help = "learning rate of AdamW" },
-  own_lr = { default = 10, type = "number", min = 0, help = "factor of it for the learnable parts" },
+  own_lr = { default = 30, type = "number", min = 0, help = "factor of it for the learnable parts" },
   decay = { default = 1e-3, type = "number", min = 0, help = "decoupled weight decay" },
   noise = { default = 1, type = "number", min = 0, help = "sd of the noise on embeddings, in units of their sd" },
   dropout = { default = 0.5, type = "number", min = 0, max = 0.99, help = "of hidden units" },

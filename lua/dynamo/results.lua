@@ -251,7 +251,7 @@ local function cell(s)
 end
 
 -- Rows of the main table in the order models, ablations, baselines, references; best per column among zero-shot rows.
-local ORDER = { "model", "ablation", "baseline", "reference" }
+local ORDER = { "model", "ablation", "baseline", "control", "reference" }
 
 local function main_table(self, context)
   local t = { columns = { "model", "embedding" }, rows = {}, marks = {}, highlight = 1 }
@@ -296,7 +296,7 @@ local function group_table(self, context)
     local n = self:summary(self:main(), self.head[1][1], context, g).n
     t.columns[#t.columns + 1] = ("%s (%d)"):format(g, n)
   end
-  for _, kind in ipairs { "model", "ablation", "baseline" } do
+  for _, kind in ipairs { "model", "ablation", "baseline", "control" } do
     for _, r in ipairs(self.rows) do
       if r.kind == kind then
         local line = { cut(r.model, 26), cut(r.embedding, 16) }
@@ -375,8 +375,7 @@ end
 local function best_lines(self, out, context)
   local many = #self.contexts > 1 and label.safe(context) .. ": " or ""
   for _, c in ipairs(self:against_best(context)) do
-    local on = c.baseline.embedding == "random" and " on random embedding" or ""
-    out[#out + 1] = ("%s%s - %s%s (best baseline): %s at %s"):format(many, self:main().model, c.baseline.model, on,
+    out[#out + 1] = ("%s%s - %s (best baseline): %s at %s"):format(many, self:main().model, c.baseline.model,
       M.difference_text(c.difference), c.name)
   end
 end

@@ -138,7 +138,7 @@ local function baselines(list, o, R, e, main, info)
   end
   local random = embed.random { dim = dim_of(e) }
   local r = main.options.embedding and recipe.with(main, { embedding = random }) or main
-  row(list, r, random, "baseline", { embedding = "random" })
+  row(list, r, random, "control", { embedding = "random" })
 end
 
 -- Rows of a held-out context that use its own data: what zero-shot rows are held against.
@@ -167,28 +167,35 @@ local function references(list, o)
   row(list, baseline.copy {}, nil, "reference", { model = "copy" })
 end
 
+-- "node2vec dim=64": a recipe by its name and the plain options that are not the defaults.
+local function brief(r)
+  local schema, parts = recipe.schema(r), { r.name }
+  if not schema then return embedding_name(r) end
+  for _, k in ipairs(label.sorted_keys(r.options)) do
+    local v = r.options[k]
+    if type(v) ~= "table" and type(v) ~= "userdata" and type(v) ~= "function" and schema[k] and schema[k].default ~= v then
+      parts[#parts + 1] = ("%s=%s"):format(k, tostring(v))
+    end
+  end
+  return table.concat(parts, " ")
+end
+
 -- Two rows of one name get what tells them apart.
 local function distinct(list)
-  local count = {}
+  local count, used = {}, {}
+  local function key(r) return r.model .. "\0" .. r.embedding end
+  for _, r in ipairs(list) do count[key(r)] = (count[key(r)] or 0) + 1 end
   for _, r in ipairs(list) do
-    local key = r.model .. "\0" .. r.embedding
-    count[key] = (count[key] or 0) + 1
-  end
-  local used = {}
-  for _, r in ipairs(list) do
-    local key = r.model .. "\0" .. r.embedding
-    if count[key] > 1 and r.varied then
-      local text = tostring(r.varied):gsub("%s*%b{}", function(s)
-        return " " .. s:sub(2, -2):gsub("graph = [^,}]*,?", ""):gsub("[%s,]+", " "):gsub(" = ", "="):match "^%s*(.-)%s*$"
-      end, 1)
-      if r.changed == "embedding" then r.embedding = text else r.model = text:gsub("^%w+%.", "") end
+    if count[key(r)] > 1 and r.varied then
+      local field = r.changed == "embedding" and "embedding" or "model"
+      r[field] = brief(r.varied)
     end
     local base, k = r.model, 1
-    while used[r.model .. "\0" .. r.embedding] do
+    while used[key(r)] do
       k = k + 1
       r.model = base .. " #" .. k
     end
-    used[r.model .. "\0" .. r.embedding] = true
+    used[key(r)] = true
   end
 end
 

@@ -127,7 +127,9 @@ end
 local function field(v)
   if v == nil or v ~= v then return "" end
   local s = type(v) == "number" and ("%.17g"):format(v) or tostring(v)
-  if type(v) == "number" then
+  if type(v) == "number" and v == math.floor(v) and math.abs(v) < 1e15 then
+    s = ("%.0f"):format(v)
+  elseif type(v) == "number" then
     for digits = 1, 16 do
       local short = ("%." .. digits .. "g"):format(v)
       if tonumber(short) == v then

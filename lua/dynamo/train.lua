@@ -48,6 +48,16 @@ local function step(params, spec, optimiser, set, list, o, at)
   return loss
 end
 
+-- Combinations are few: what all operators share of U and V learns fast, what is particular to a gene slowly.
+local function groups(spec, o)
+  local g = {}
+  if spec.own > 0 then g.own = { lr = o.own_lr } end
+  if spec.head == "operator" and spec.rank > 0 then
+    g["u.w"], g["v.w"], g["u.b"], g["v.b"] = { lr = 0.1 }, { lr = 0.1 }, { lr = 3 }, { lr = 3 }
+  end
+  return g
+end
+
 --- Train `params` on `set`; the mean loss of each epoch and, if there is a validation set, its error.
 ---
 --- AdamW (Loshchilov and Hutter, 2019) with a cosine schedule over all steps and clipping of the gradient's norm. With
@@ -64,8 +74,9 @@ function M.run(params, spec, set, o, seed, more)
   more = more or {}
   local n = #set.genes
   local batches = math.max(1, math.ceil(n / o.batch))
-  local groups = spec.own > 0 and { own = { lr = o.own_lr, decay = true } } or nil
-  local optimiser = core.adamw(params, { lr = o.lr, decay = o.decay, clip = o.clip, groups = groups })
+  local optimiser_groups = groups(spec, o)
+  local optimiser = core.adamw(params, { lr = o.lr, decay = o.decay, clip = o.clip,
+    groups = optimiser_groups })
   local curve = { train = {}, validate = {} }
   local best, best_at, kept = math.huge, 0, nil
   for epoch = 1, o.epochs do

@@ -154,7 +154,7 @@ static int run(lua_State *L) {
 static int finish(int code) {
   if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
     fputs("dynamo: standard output cannot be written\n", stderr);
-    code = 1;
+    code = 74;
   }
   return code;
 }

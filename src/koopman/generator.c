@@ -66,6 +66,18 @@ void dyn_param_uniform(dyn_params *p, const char *name, double bound,
   dyn_tensor_free(&t);
 }
 
+/* v_0: column j reads latent direction j, the leading ones of the data. */
+static void read_leading(dyn_params *p, const dyn_generator *g) {
+  int32_t i = dyn_names_find(&p->names, "v.b", 3);
+  dyn_tensor t;
+  if (i < 0) return;
+  dyn_params_view(p, i, &t);
+  for (ptrdiff_t j = 0; j < g->rank; j++)
+    dyn_tensor_set(&t, j * g->rank + j, 0.5);
+  dyn_tensor_touch(&t);
+  dyn_tensor_free(&t);
+}
+
 void dyn_generator_init(dyn_params *p, const dyn_generator *g, uint64_t seed) {
   for (ptrdiff_t l = 0; l < g->depth; l++) {
     double in = 1 / sqrt((double)(l ? g->hidden : g->dim));
@@ -74,7 +86,7 @@ void dyn_generator_init(dyn_params *p, const dyn_generator *g, uint64_t seed) {
   }
   dyn_param_uniform(p, "v.w", 1 / sqrt((double)g->hidden * (double)g->latent),
                     seed);
-  dyn_param_uniform(p, "v.b", 1 / sqrt((double)g->latent), seed);
+  read_leading(p, g);
 }
 
 int dyn_param_var(const dyn_params *p, const int *ids, const char *name) {

@@ -6,9 +6,9 @@
 **   b = h W_b + b_0 + d                   the shift; d: the gene's learnable part
 **   U = mat(h W_u + u_0), V = mat(h W_v + v_0)        each (latent, rank)
 **
-** W_u, W_b, b_0, u_0 and d start at zero, W_v and v_0 at random: at the start no
-** operator does anything, yet every gradient flows (with U and V both zero none
-** would, ever). A gene that was not perturbed in training has d = 0 and is
+** W_u, W_b, b_0, u_0 and d start at zero, W_v at random, and the columns of v_0
+** read the leading latent directions: at the start no operator does anything,
+** yet every gradient flows (with U and V both zero none would, ever). A gene that was not perturbed in training has d = 0 and is
 ** predicted from f alone.
 */
 #ifndef DYN_GENERATOR_H

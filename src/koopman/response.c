@@ -195,9 +195,15 @@ typedef struct wish {
   uint64_t seed;
 } wish;
 
+/*
+** Noise and dropout are for the path from embeddings alone, which has to serve
+** genes that nobody perturbed. Learnable parts make up what that path, without
+** noise, leaves; U and V learn from them alone.
+*/
 static dyn_status record_operator(pass *s, const dyn_params *p,
                                   const dyn_response *m, const dyn_queries *q,
-                                  const batch *b, int f, int own, wish w) {
+                                  const batch *b, const int f[2], int own,
+                                  wish w) {
   dyn_expr *x = &s->x;
   dyn_moves moves = {.n = q->n,
                      .first = q->first,
@@ -206,26 +212,49 @@ static dyn_status record_operator(pass *s, const dyn_params *p,
                      .how = m->how,
                      .exponential = m->form == DYN_EXPONENTIAL,
                      .seed = w.seed};
-  dyn_operators k =
-      dyn_generator_apply(x, &m->gen, p, s->ids, f, dyn_moves_need(&moves),
-                          w.drop, dyn_rng_named(w.seed, "dropout"));
-  if (w.embedding) s->embedding = dyn_apply_moves(x, &moves, &k);
+  bool full = dyn_moves_need(&moves);
+  if (w.embedding) {
+    dyn_operators k =
+        dyn_generator_apply(x, &m->gen, p, s->ids, f[0], full, w.drop,
+                            dyn_rng_named(w.seed, "dropout"));
+    if (w.learning && w.remembered && k.u >= 0) {
+      k.u = dyn_x_detach(x, k.u);
+      k.v = dyn_x_detach(x, k.v);
+    }
+    s->embedding = dyn_apply_moves(x, &moves, &k);
+  }
   if (!w.remembered) return x->st;
+  dyn_operators k =
+      dyn_generator_apply(x, &m->gen, p, s->ids, f[1], full, 0, 0);
   if (w.learning) k.b = dyn_x_detach(x, k.b);
   k.b = dyn_x_add(x, k.b, own);
   s->remembered = dyn_apply_moves(x, &moves, &k);
   return x->st;
 }
 
+/* Sums over the places of a row: m([z, f_g]) from the rows of f. */
+static int mlp_change(pass *s, const dyn_params *p, const batch *b,
+                      const int64_t *row, ptrdiff_t n, int z, int f,
+                      double drop, uint64_t seed) {
+  static const char *const names[][2] = {
+      {"mlp.w1", "mlp.b1"}, {"mlp.w2", "mlp.b2"}, {"mlp.w3", "mlp.b3"}};
+  dyn_expr *x = &s->x;
+  int in = dyn_x_cat(x, dyn_x_rows(x, z, row, b->nplace),
+                     dyn_x_rows(x, f, b->gene, b->nplace), 1);
+  for (int l = 0; l < 3; l++)
+    in = dyn_x_linear(x, in, dyn_param_var(p, s->ids, names[l][0]),
+                      dyn_param_var(p, s->ids, names[l][1]),
+                      l < 2 ? DYN_ACT_GELU : DYN_ACT_NONE, l < 2 ? drop : 0,
+                      dyn_rng_named(seed, names[l][0]));
+  return dyn_x_scatter(x, in, row, b->nplace, n);
+}
+
 /* The mlp: every place of every row moves the state on its own; sums. */
 static dyn_status record_mlp(pass *s, const dyn_params *p,
                              const dyn_response *m, const dyn_queries *q,
-                             const batch *b, int f, int own, wish w,
+                             const batch *b, const int f[2], int own, wish w,
                              dyn_err *e) {
   dyn_expr *x = &s->x;
-  int change = -1;
-  const char *const names[][2] = {
-      {"mlp.w1", "mlp.b1"}, {"mlp.w2", "mlp.b2"}, {"mlp.w3", "mlp.b3"}};
   int64_t *row = dyn_alloc((size_t)b->nplace, sizeof *row);
   dyn_tensor zero = {0};
   if (!row) return dyn_fail(e, DYN_ENOMEM, "no memory for a batch");
@@ -235,16 +264,10 @@ static dyn_status record_mlp(pass *s, const dyn_params *p,
   for (ptrdiff_t i = 0; i < q->n; i++)
     for (int64_t k = q->first[i]; k < q->first[i + 1]; k++) row[k] = i;
   int z = dyn_x_const(x, q->state ? q->state : &zero);
-  int in = dyn_x_cat(x, dyn_x_rows(x, z, row, b->nplace),
-                     dyn_x_rows(x, f, b->gene, b->nplace), 1);
-  for (int l = 0; l < 3; l++)
-    in = dyn_x_linear(x, in, dyn_param_var(p, s->ids, names[l][0]),
-                      dyn_param_var(p, s->ids, names[l][1]),
-                      l < 2 ? DYN_ACT_GELU : DYN_ACT_NONE, l < 2 ? w.drop : 0,
-                      dyn_rng_named(w.seed, names[l][0]));
-  change = dyn_x_scatter(x, in, row, b->nplace, q->n);
-  if (w.embedding) s->embedding = change;
+  if (w.embedding)
+    s->embedding = mlp_change(s, p, b, row, q->n, z, f[0], w.drop, w.seed);
   if (w.remembered) {
+    int change = mlp_change(s, p, b, row, q->n, z, f[1], 0, 0);
     int part = dyn_x_scatter(x, dyn_x_rows(x, own, b->gene, b->nplace), row,
                              b->nplace, q->n);
     if (w.learning) change = dyn_x_detach(x, change);
@@ -275,7 +298,10 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
   DYN_TRY(dyn_params_bind(p, s->x.t, s->ids, e));
   DYN_TRY(embeddings(&f, q, &b, p->type, w.noise,
                      dyn_rng_named(w.seed, "noise"), e));
-  int fv = dyn_x_const(&s->x, &f);
+  int fv[2] = {dyn_x_const(&s->x, &f), -1}; /* with noise, without */
+  dyn_tensor_free(&f);
+  DYN_TRY(embeddings(&f, q, &b, p->type, 0, 0, e));
+  fv[1] = dyn_x_const(&s->x, &f);
   int table = dyn_param_var(p, s->ids, "own");
   w.remembered = w.remembered && table >= 0 && q->own;
   if (w.remembered) DYN_TRY(own_part(&s->x, &own, q, &b, table, e));

@@ -41,7 +41,7 @@ echo 'return { v = 7 }' > "$tmp/mine.lua"
 echo 'print(require "mine".v)' > "$tmp/t.lua"
 is "modules beside the script" 0 '^7$' "$dynamo" "$tmp/t.lua"
 is "output into head is quiet" 0 '^1$' sh -c "$dynamo -e 'for i = 1, 1e6 do print(i) end' | head -1"
-is "a full disk is an error" 1 'standard output cannot be written' sh -c "$dynamo -e 'print(1)' > /dev/full"
+is "a full disk is an error" 74 'standard output cannot be written' sh -c "$dynamo -e 'print(1)' > /dev/full"
 
 says "expressions" '^4$' 'local x = 3
 x + 1'
