@@ -13,7 +13,7 @@ MAKEFLAGS += --no-builtin-rules
 Q := $(if $(V),,@)
 
 PKGS := lua5.4 openblas lapacke hdf5-serial zlib libdeflate libzstd libmd
-PC   := PKG_CONFIG_PATH=/usr/lib/x86_64-linux-gnu/openblas-openmp/pkgconfig pkg-config
+PC    = PKG_CONFIG_PATH=$(firstword $(wildcard /usr/lib/*/openblas-openmp/pkgconfig)) pkg-config
 WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla -Wdouble-promotion \
         -Werror=implicit-function-declaration -Wno-pass-failed
@@ -30,7 +30,7 @@ APP     := $(notdir $(wildcard src/app/*.c))
 LUASRC  := $(wildcard lua/dynamo/*.lua lua/dynamo/*/*.lua)
 CTESTS  := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/*.c))
 FORMAT  := $(wildcard src/*.h src/*/*.[ch] tests/*/*.[ch] examples/c/*.[ch])
-HAVEJIT := $(shell pkg-config --exists luajit && echo yes)
+HAVEJIT := $(shell pkg-config --exists luajit 2>/dev/null && echo yes)
 PRODUCTS = $(if $(APP),$(BUILD)/dynamo) $(BUILD)/lua54/dynamo/core.so \
            $(if $(HAVEJIT),$(BUILD)/luajit/dynamo/core.so) \
            $(BUILD)/libdynamo.a $(BUILD)/libdynamo.so
@@ -103,7 +103,9 @@ clean:
 ##help          this list
 help:
 	@echo "make TARGET  [CC=clang] [BUILD=folder] [PREFIX=/usr/local] [DESTDIR=] [DEPS=skip] [V=1]"
-	@sed -n 's/^##//p' Makefile tests/suite.mk tests/fuzz/fuzz.mk tools/install.mk
+	@for only in 'demo  ' 'test  ' ''; do \
+	  sed -n "s/^##\($$only\)/\1/p" tools/install.mk tests/suite.mk Makefile tests/fuzz/fuzz.mk; \
+	done | awk '!seen[$$0]++'
 
 .PHONY: all deps layers lint lint-build format check-format clean help
 .SECONDARY:

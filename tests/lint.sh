@@ -47,7 +47,9 @@ globals_of() {
   done
 }
 if have luac5.4 "globals"; then
+  # shellcheck disable=SC2046
   globals_of "$std" $(echo "$files" | grep -v '^tests/lua/') > "$tmp/globals"
+  # shellcheck disable=SC2046
   globals_of "$std test raises near" $(echo "$files" | grep '^tests/lua/.*_spec') >> "$tmp/globals"
   verdict "no globals but Lua's own" "$tmp/globals"
 fi

@@ -13,7 +13,7 @@ PCLIBS      := openblas lapacke hdf5-serial libdeflate libzstd zlib libmd
 
 ##demo          packages, build, and dynamo demo: simulated data, table, report in runs/demo
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@$(BUILD)/dynamo demo
 
 ##doc           the manual page, from the same source as help()

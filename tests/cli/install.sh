@@ -57,14 +57,15 @@ stock 5.4 "${LUA:-lua5.4}"
 stock 5.1 "${LUAJIT:-luajit}"
 
 # The installed files hold the final paths: what is staged is found by telling pkg-config where.
-export PKG_CONFIG_PATH="$root/lib/pkgconfig:/usr/lib/x86_64-linux-gnu/openblas-openmp/pkgconfig"
+openblas=$(echo /usr/lib/*/openblas-openmp/pkgconfig)
+export PKG_CONFIG_PATH="$root/lib/pkgconfig:$openblas"
 flags() { pkg-config --define-variable=prefix="$root" "$@" dynamo; }
 is "pkg-config knows the version" '^0\.' pkg-config --modversion dynamo
-# shellcheck disable=SC2046
+# shellcheck disable=SC2046,SC2086
 is "a C program with the static library" '^$' ${CC:-cc} -std=c11 -Wall -Wextra -Werror examples/c/hello.c \
   $(flags --cflags) "$root/lib/libdynamo.a" $(flags --libs --static | sed 's/-ldynamo//') -o "$tmp/hello"
 is "says how far two genes commute" '^a after b moves .* \(1, 2\); \|\[a, b\]\| = 0\.3536$' "$tmp/hello"
-# shellcheck disable=SC2046
+# shellcheck disable=SC2046,SC2086
 is "a C program with the shared library" '^$' ${CC:-cc} -std=c11 examples/c/hello.c $(flags --cflags --libs) \
   -o "$tmp/hello2"
 is "which finds it" '0\.3536$' env LD_LIBRARY_PATH="$root/lib" "$tmp/hello2"
