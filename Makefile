@@ -13,7 +13,7 @@ MAKEFLAGS += --no-builtin-rules
 Q := $(if $(V),,@)
 
 PKGS := lua5.4 openblas lapacke hdf5-serial zlib libdeflate libzstd libmd
-PC   := PKG_CONFIG_PATH=/usr/lib/x86_64-linux-gnu/openblas-openmp/pkgconfig pkg-config
+PC    = PKG_CONFIG_PATH=$(firstword $(wildcard /usr/lib/*/openblas-openmp/pkgconfig)) pkg-config
 WARN  = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
         -Wmissing-prototypes -Wvla -Wdouble-promotion \
         -Werror=implicit-function-declaration -Wno-pass-failed
@@ -29,8 +29,8 @@ BIND    := $(notdir $(wildcard src/bind/*.c))
 APP     := $(notdir $(wildcard src/app/*.c))
 LUASRC  := $(wildcard lua/dynamo/*.lua lua/dynamo/*/*.lua)
 CTESTS  := $(patsubst tests/c/%.c,$(BUILD)/tests/%,$(wildcard tests/c/*.c))
-FORMAT  := $(wildcard src/*/*.[ch] tests/*/*.[ch])
-HAVEJIT := $(shell pkg-config --exists luajit && echo yes)
+FORMAT  := $(wildcard src/*.h src/*/*.[ch] tests/*/*.[ch] examples/c/*.[ch])
+HAVEJIT := $(shell pkg-config --exists luajit 2>/dev/null && echo yes)
 PRODUCTS = $(if $(APP),$(BUILD)/dynamo) $(BUILD)/lua54/dynamo/core.so \
            $(if $(HAVEJIT),$(BUILD)/luajit/dynamo/core.so) \
            $(BUILD)/libdynamo.a $(BUILD)/libdynamo.so
@@ -42,9 +42,10 @@ all: $(PRODUCTS)
 deps:
 	@sh tools/deps.sh $(DEPS)
 
+# The library's names are those of libdynamo.so; core.so shows one name alone.
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LIBCFLAGS) -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) -fvisibility=default -fno-semantic-interposition $(LIBCFLAGS) -c $< -o $@
 
 # One library, bound per Lua: bind/ is compiled once for each. nodelete: a
 # closing state unloads modules, but OpenMP's threads still run in them.
@@ -54,7 +55,7 @@ $(BUILD)/$(1)/%.o: src/bind/%.c
 	$(Q)$$(CC) $$(CFLAGS) $$(shell pkg-config --cflags $(2)) -c $$< -o $$@
 $(BUILD)/$(1)/dynamo/core.so: $$(BIND:%.c=$(BUILD)/$(1)/%.o) $$(LIB)
 	@mkdir -p $$(@D)
-	$(Q)$$(CC) $$(CFLAGS) -shared -Wl,-z,nodelete -o $$@ $$^ $$(LDLIBS)
+	$(Q)$$(CC) $$(CFLAGS) -shared -Wl,-z,nodelete -Wl,--version-script=tools/core.map -o $$@ $$^ $$(LDLIBS)
 endef
 $(eval $(call BINDING,lua54,lua5.4))
 $(eval $(call BINDING,luajit,luajit))
@@ -62,7 +63,7 @@ $(eval $(call BINDING,luajit,luajit))
 $(BUILD)/libdynamo.a: $(LIB)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(BUILD)/libdynamo.so: $(LIB)
-	$(Q)$(CC) $(CFLAGS) -shared -Wl,-z,nodelete -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-z,nodelete -Wl,--version-script=tools/lib.map -Wl,-soname,libdynamo.so.0 -o $@ $^ $(LDLIBS)
 
 # The program: Lua 5.4 and every file of lua/ (and argparse, dkjson) inside.
 $(BUILD)/gen/embedded.h: tools/embed.sh $(LUASRC)
@@ -82,14 +83,15 @@ $(BUILD)/tests/bind_%: tests/c/bind_%.c $(LIB) $(BIND:%.c=$(BUILD)/lua54/%.o)
 	$(Q)$(CC) $(CFLAGS) -Itests/c $$(pkg-config --cflags lua5.4) -o $@ $(filter %.c %.o,$^) \
 	  $$(pkg-config --libs lua5.4) $(LDLIBS)
 
-include tests/suite.mk
+include tests/suite.mk tools/install.mk
 
 ##layers        who may include whom, and that the library is silent
 layers: $(LIB)
 	@tests/layers.sh $(LIB)
-##lint          formatting, both Luas parse every file, cppcheck, no warning from clang
+##lint          formatting, both Luas parse every file, globals, cppcheck, no warning from gcc and clang
 lint: check-format
-	@tests/lint.sh
+	@MAKE='$(MAKE)' tests/lint.sh
+lint-build: all $(CTESTS)
 ##format        rewrite all C files with clang-format
 format:
 	@clang-format -i $(FORMAT)
@@ -100,8 +102,11 @@ clean:
 	rm -rf $(BUILD)
 ##help          this list
 help:
-	@sed -n 's/^##//p' Makefile tests/suite.mk
+	@echo "make TARGET  [CC=clang] [BUILD=folder] [PREFIX=/usr/local] [DESTDIR=] [DEPS=skip] [V=1]"
+	@for only in 'demo  ' 'test  ' ''; do \
+	  sed -n "s/^##\($$only\)/\1/p" tools/install.mk tests/suite.mk Makefile tests/fuzz/fuzz.mk; \
+	done | awk '!seen[$$0]++'
 
-.PHONY: all deps layers lint format check-format clean help
+.PHONY: all deps layers lint lint-build format check-format clean help
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

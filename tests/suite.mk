@@ -3,16 +3,24 @@ SPECS54  := LUA_CPATH='$(BUILD)/lua54/?.so;;' $(LUA) tests/lua/run.lua
 SPECSJIT := LUA_CPATH='$(BUILD)/luajit/?.so;;' $(LUAJIT) tests/lua/run.lua
 SPECSBIN := $(BUILD)/dynamo tests/lua/run.lua
 SPECS    := $(if $(wildcard tests/lua/*_spec.lua),"$(SPECS54)" $(if $(HAVEJIT),"$(SPECSJIT)") $(if $(APP),"$(SPECSBIN)"))
-CLITESTS := $(patsubst %,"sh %",$(wildcard tests/cli/*.sh))
+EXAMPLES := $(wildcard examples/*.lua)
+CLITESTS := $(patsubst %,"DYNAMO=$(BUILD)/dynamo BUILD=$(BUILD) sh %",$(wildcard tests/cli/*.sh)) \
+            "sh tests/interop/h5ad.sh $(BUILD)/dynamo" \
+            $(if $(EXAMPLES),"sh tests/example.sh $(BUILD)/dynamo $(EXAMPLES)")
+# as many at a time as there are cores, unless the caller said
+JOBS      = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 ##test          everything that must pass; ends with "N passed, N failed"
 test: deps
-	@$(MAKE) --no-print-directory run-tests
+	@$(MAKE) --no-print-directory $(JOBS) run-tests
 run-tests: all $(CTESTS)
 	@tests/tally.sh 'tests/layers.sh $(LIB)' $(CTESTS) $(SPECS) $(CLITESTS)
 ##test-c        the C tests alone
 test-c: $(CTESTS)
 	@tests/tally.sh $(CTESTS)
+##test-cli      the program from outside: commands, installation, other programs' files, examples
+test-cli: all
+	@tests/tally.sh $(CLITESTS)
 ##test-lua      the Lua specs alone, on every interpreter
 test-lua: all
 	@tests/tally.sh $(SPECS)
@@ -28,5 +36,5 @@ valgrind: all
 	@tests/tally.sh "LUA_CPATH='$(BUILD)/lua54/?.so;;' valgrind -q --error-exitcode=9 \
 	  --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
 	  $(LUA) tests/lua/run.lua"
-.PHONY: test run-tests test-c test-lua test-gc asan valgrind
+.PHONY: test run-tests test-c test-cli test-lua test-gc asan valgrind
 include tests/fuzz/fuzz.mk

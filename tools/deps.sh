@@ -1,6 +1,7 @@
 #!/bin/sh
 # tools/deps.sh [skip] -- install the Debian packages that are missing, through
 # apt-get when we may, else print the line that does it.
+# Only for those who change the code, and skipped where they are not: clang clang-format cppcheck valgrind man-db.
 [ "$1" = skip ] && exit 0
 need="gcc make pkg-config libc6-dev liblua5.4-dev lua5.4 libopenblas-openmp-dev liblapacke-dev
 libhdf5-dev zlib1g-dev libdeflate-dev libzstd-dev libmd-dev lua-argparse lua-dkjson

@@ -390,7 +390,7 @@ static int schedule(lua_State *L) { /* schedule(kind, step[, options]) */
   ptrdiff_t warmup = dyn_fieldint(L, 3, "warmup", 0);
   ptrdiff_t total = dyn_fieldint(L, 3, "total", 0);
   double floor = dyn_fieldnum(L, 3, "floor", 0);
-  luaL_argcheck(L, kind == DYN_CONSTANT || total > 0, 3,
+  luaL_argcheck(L, kind == DYN_SCHEDULE_CONSTANT || total > 0, 3,
                 "cosine needs the total number of steps");
   lua_pushnumber(
       L, dyn_schedule((dyn_schedule_kind)kind, step, warmup, total, floor));

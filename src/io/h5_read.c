@@ -314,7 +314,7 @@ static DYN_STATUS collect(const texts *t, const char *buf, int64_t n,
     const char *s = buf + (size_t)i * t->item;
     size_t len = 0;
     if (t->variable) {
-      memcpy(&s, buf + (size_t)i * t->item, sizeof(char *));
+      memcpy(&s, buf + (size_t)i * t->item, sizeof s);
       if (!s) s = "";
       len = strlen(s);
     } else {

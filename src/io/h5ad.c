@@ -329,7 +329,7 @@ done:
 static DYN_STATUS has(const dyn_h5ad *a, const char *group, const char *member,
                       bool *yes, dyn_err *e) {
   char path[DYN_H5_PATH];
-  dyn_h5_info o;
+  dyn_h5_info o = {0};
   dyn_status st = dyn_h5_join(a->h5, path, group, member, e);
   if (st == DYN_OK) st = dyn_h5_stat(a->h5, path, NULL, &o, e);
   *yes = st == DYN_OK && o.kind == DYN_H5_DATA;

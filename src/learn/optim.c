@@ -99,7 +99,7 @@ double dyn_schedule(dyn_schedule_kind kind, int64_t step, int64_t warmup,
                     int64_t total, double floor) {
   if (step < 1) step = 1;
   if (step <= warmup) return (double)step / (double)warmup;
-  if (kind == DYN_CONSTANT || total <= warmup) return 1;
+  if (kind == DYN_SCHEDULE_CONSTANT || total <= warmup) return 1;
   double x = (double)(step - warmup - 1) / (double)(total - warmup);
   if (x > 1) x = 1;
   return floor + (1 - floor) * 0.5 * (1 + cos(3.14159265358979323846 * x));

@@ -48,8 +48,8 @@ DYN_STATUS dyn_optim_step(dyn_optim *t, dyn_params *p, double scale,
                           double *norm, dyn_err *e);
 
 typedef enum dyn_schedule_kind {
-  DYN_CONSTANT,
-  DYN_COSINE /* Loshchilov and Hutter, ICLR 2017, without restarts */
+  DYN_SCHEDULE_CONSTANT,
+  DYN_SCHEDULE_COSINE /* Loshchilov and Hutter, ICLR 2017, without restarts */
 } dyn_schedule_kind;
 
 /*

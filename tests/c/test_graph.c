@@ -6,7 +6,7 @@
 static dyn_status named(dyn_names *t, int n, dyn_err *e) {
   dyn_status st = DYN_OK;
   for (int i = 0; i < n && st == DYN_OK; i++) {
-    char s[8];
+    char s[16];
     int32_t id;
     snprintf(s, sizeof s, "n%d", i);
     st = dyn_names_add(t, s, strlen(s), &id, NULL, e);

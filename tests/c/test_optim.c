@@ -138,11 +138,11 @@ static void errors(void) {
 }
 
 static void schedules(void) {
-  NEAR(dyn_schedule(DYN_COSINE, 2, 4, 20, 0), 0.5, 1e-15);
-  NEAR(dyn_schedule(DYN_COSINE, 5, 4, 20, 0), 1.0, 1e-15);
-  NEAR(dyn_schedule(DYN_COSINE, 21, 4, 20, 0.25), 0.25, 1e-15);
-  NEAR(dyn_schedule(DYN_COSINE, 13, 4, 20, 0.25), 0.625, 1e-15);
-  OK(dyn_schedule(DYN_CONSTANT, 9, 4, 0, 0) == 1);
+  NEAR(dyn_schedule(DYN_SCHEDULE_COSINE, 2, 4, 20, 0), 0.5, 1e-15);
+  NEAR(dyn_schedule(DYN_SCHEDULE_COSINE, 5, 4, 20, 0), 1.0, 1e-15);
+  NEAR(dyn_schedule(DYN_SCHEDULE_COSINE, 21, 4, 20, 0.25), 0.25, 1e-15);
+  NEAR(dyn_schedule(DYN_SCHEDULE_COSINE, 13, 4, 20, 0.25), 0.625, 1e-15);
+  OK(dyn_schedule(DYN_SCHEDULE_CONSTANT, 9, 4, 0, 0) == 1);
 }
 
 int main(void) {

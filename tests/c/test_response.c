@@ -92,7 +92,7 @@ static dyn_response model(dyn_head head, dyn_form form, dyn_how how,
 /* ---- gradients -------------------------------------------------------------- */
 
 static double loss_of(world *w) {
-  double v = NAN;
+  double v = (double)NAN;
   dyn_err e;
   if (dyn_response_loss(&w->p, &w->m, &w->q, &w->l, &v, &e))
     printf("# %s\n", e.msg);
@@ -543,7 +543,7 @@ static void not_finite(dyn_head head) {
   dyn_err e;
   double v;
   world_new(&w, model(head, DYN_AFFINE, DYN_SYMMETRIC, 2, 0), DYN_F64);
-  dyn_f64(&w.target)[1] = NAN;
+  dyn_f64(&w.target)[1] = (double)NAN;
   OK(dyn_response_loss(&w.p, &w.m, &w.q, &w.l, &v, &e) == DYN_EVALUE);
   OK(strstr(e.msg, "loss is") && strstr(e.msg, "first in op"));
   world_free(&w);

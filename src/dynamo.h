@@ -1,0 +1,60 @@
+/*
+** dynamo.h -- the whole library, for programs in C.
+**
+**   cc hello.c $(pkg-config --cflags --libs dynamo)
+**
+** Functions that can fail return a dyn_status and leave their outputs empty;
+** the message is in a dyn_err that the caller owns (or NULL). Nothing prints,
+** exits, or keeps state between calls. examples/c/hello.c is a first program.
+*/
+#ifndef DYNAMO_H
+#define DYNAMO_H
+
+/* numbers */
+#include "core/base.h"
+#include "core/linalg.h"
+#include "core/names.h"
+#include "core/ops.h"
+#include "core/rng.h"
+#include "core/sparse.h"
+#include "core/tensor.h"
+
+/* genes -> vectors */
+#include "embed/annotation.h"
+#include "embed/graph.h"
+#include "embed/neighbours.h"
+#include "embed/node2vec.h"
+#include "embed/spectral.h"
+#include "embed/walk.h"
+
+/* gradients, operators, the model */
+#include "koopman/generator.h"
+#include "koopman/operator.h"
+#include "koopman/response.h"
+#include "learn/expr.h"
+#include "learn/optim.h"
+#include "learn/params.h"
+#include "learn/tape.h"
+
+/* scores */
+#include "eval/bootstrap.h"
+#include "eval/distance.h"
+#include "eval/metrics.h"
+
+/* files */
+#include "io/edges.h"
+#include "io/gmt.h"
+#include "io/h5.h"
+#include "io/h5ad.h"
+#include "io/long.h"
+#include "io/model_file.h"
+#include "io/sha256.h"
+#include "io/sniff.h"
+#include "io/table.h"
+#include "io/vectors.h"
+
+/* data whose truth is known */
+#include "simulate/network.h"
+#include "simulate/simulate.h"
+
+#endif
