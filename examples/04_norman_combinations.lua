@@ -18,8 +18,9 @@ local sets = dynamo.annotation.read { annotation "c5.bp.v6.2", annotation "c5.cc
 
 local function pairs_of(results)
   print "\nheld-out pairs of the first seed: order spread (share of the change), commutator (share of both norms)"
-  local model, seen = results.fitted, {}
-  for _, row in ipairs(results.tested) do
+  local model, seen = results:main().fitted, {}
+  for _, i in ipairs(results.splits[1].test) do
+    local row = results.R.rows[i]
     local a, b = row.targets[1], row.targets[2]
     if b and not seen[row.perturbation] then
       seen[row.perturbation] = true

@@ -5,8 +5,10 @@
 local core = require "dynamo.core"
 local data = require "dynamo.data"
 local embed = require "dynamo.embed"
+local err = require "dynamo.error"
 local experiment = require "dynamo.experiment"
 local graph = require "dynamo.graph"
+local label = require "dynamo.label"
 local model = require "dynamo.model"
 local options = require "dynamo.options"
 local override = require "dynamo.override"
@@ -32,11 +34,21 @@ local QUICK = { genes = 300, perturbed = 80, doubles = 24, cells = 6000 }
 
 -- ---- data -------------------------------------------------------------------------------
 
--- Words for the simulation, and the others.
+local EXPERIMENT = { "draws", "embedding", "min_cells", "model", "report", "seeds", "split", "train" }
+
+-- Words for the simulation, and those for the experiments; others are refused before anything is made.
 local function sort_words(words)
-  local sim, rest = {}, {}
+  local sim, rest, known = {}, {}, label.sorted_keys(simulate.schema.run)
+  for _, key in ipairs(EXPERIMENT) do known[#known + 1], known[key] = key, true end
   for _, w in ipairs(override.parse(words)) do
-    if simulate.schema.run[w.key] then sim[w.key] = w.value else rest[#rest + 1] = w end
+    if simulate.schema.run[w.key] then
+      sim[w.key] = w.value
+    elseif known[w.path[1]] then
+      rest[#rest + 1] = w
+    else
+      err.raise { code = "EUSAGE", message = ("%s: there is no '%s'%s"):format(w.key, w.path[1],
+        options.suggestion(w.path[1], known)) }
+    end
   end
   return sim, rest
 end
@@ -151,7 +163,7 @@ end
 function M.main(opts)
   local o = options.check("demo", opts, M.schema.main)
   local given, words = sort_words(o.settings)
-  local say = o.silent and function() end or function(...) 
+  local say = o.silent and function() end or function(...)
     io.write(table.concat({ ... }, ""), "\n")
     io.stdout:flush()
   end

@@ -182,7 +182,7 @@ end
 local function retentions(results, out)
   local names, values, lo, hi = {}, {}, {}, {}
   for _, r in ipairs(results.rows) do
-    for _, h in ipairs(r.of and results.head or {}) do
+    for _, h in ipairs(r.of and r.of.model ~= "mean" and results.head or {}) do
       local t = results:retention(r.of.model, h[1], results.contexts[1])
       if t.retention then
         local k = #names + 1

@@ -112,7 +112,7 @@ function Script:run()
   -- axes and text in the colour of the page around them: readable on dark ones
   return (svg:gsub('fill="black"', 'fill="currentColor"'):gsub('color="black"', 'color="inherit"'):gsub(
     'stroke="black"', 'stroke="currentColor"'):gsub("rgb%( 17,  17,  17%)",
-    "currentColor"):gsub("rgb%( 68,  68,  68%)", "currentColor"):gsub("%s*$", "\n"))
+    "currentColor"):gsub("rgb%( 68,  68,  68%)", "currentColor"):match "^(.-)%s*$" .. "\n")
 end
 
 -- ---- data ------------------------------------------------------------------
@@ -345,6 +345,7 @@ function M.bars(o)
     rows[i] = { i, v, a, b }
     least, most = bounds({ v, a, b }, least, most)
   end
+  for _, r in ipairs(o.references or {}) do least, most = bounds({ r[1] }, least, most) end
   local room = (most - least) * 0.06
   s:add(range("y", least < 0 and least - room or 0, most > 0 and most + room or 0))
   local d = s:data(rows)

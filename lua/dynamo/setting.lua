@@ -33,4 +33,6 @@ function M.get(name, default, help)
   return v
 end
 
+M.give(rawget(_G, "arg")) -- a script that a stock interpreter runs
+
 return M
