@@ -1,5 +1,5 @@
 -- Embeddings of the anchor graph: an edge list of integers (source<TAB>target) with 20,000 nodes and 200,000 edges.
--- usage: build/dynamo tests/bench/bench_embed.lua train.edgelist [out.emb]
+-- usage: build/dynamo tests/bench/bench_embed.lua [train.edgelist [out.emb]]; without a file a random graph of that size
 -- One number per line: seconds of node2vec (10 walks of 80, window 10, 5 negatives, 128 dimensions) with one thread and
 -- with all, of p = 0.5, q = 2, and of spectral embeddings with their residuals.
 package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
@@ -7,7 +7,14 @@ local core = require "dynamo.core"
 local embed = require "dynamo.embed"
 
 local path, out = (arg or {})[1], (arg or {})[2]
-if not path then error("usage: bench_embed.lua train.edgelist [out.emb]", 0) end
+
+-- 200,000 random pairs of 20,000 nodes; degrees fall off as in a network of genes.
+local function random_graph()
+  local a, b = core.rand(1, 200000, "double"), core.rand(2, 200000, "double")
+  local from, to = (a * a * 20000):floor():totable(), (b * 20000):floor():totable()
+  for k = 1, #from do from[k], to[k] = ("%d"):format(from[k]), ("%d"):format(to[k]) end
+  return core.graph(nil, from, to, nil, { directed = false, signed = false, source = "random" })
+end
 
 local function clock(name, f)
   local start = core.time()
@@ -16,7 +23,9 @@ local function clock(name, f)
   return e
 end
 
-local g = clock("read", function() return require("dynamo.graph").read(path, { directed = false }) end)
+local g = clock("read", function()
+  return path and require("dynamo.graph").read(path, { directed = false }) or random_graph()
+end)
 local all = core.threads()
 core.threads(1)
 local e = clock("node2vec_1_thread", function() return embed.node2vec(g) end)
