@@ -30,6 +30,9 @@ local shared = {
   learnable = { default = true, help = "a learnable part for each gene perturbed in training" },
   direct = { default = true, help = "direct effects on the gene itself and, with a signed graph, on its targets" },
   decoder = { default = "fixed", values = { "fixed", "trained" }, help = "observables stay principal directions, or not" },
+  cells = { default = 16, type = "integer", min = 0, max = 1024,
+    help = "cells before and after per perturbation and step, where the data has cells: what operators do to states" },
+  spread = { default = 1, type = "number", min = 0, help = "weight of that (energy distance)" },
   members = { default = 5, type = "integer", min = 1, max = 100, help = "networks in the ensemble" },
   anchor = { default = "auto", values = { "auto", "mean", "knn" },
     help = "what the operators start from; auto: mean for effects, knn for labels" },
@@ -179,10 +182,10 @@ end
 
 local function targets_of(m, o)
   local set = {}
-  if m.mask or o.decoder == "trained" then
+  local weight = m.weight and (m.mask and m.mask * m.weight or m.weight) or m.mask
+  if weight or o.decoder == "trained" then
     set.target = (m.rest / m.scale):to "float"
-    set.mask = m.mask and m.mask:to "float"
-    set.weight = nil
+    set.mask = weight and weight:to "float" -- a mask of numbers: how much each entry counts
     if o.decoder == "fixed" then set.decoder = m.D:to "float" end
   else
     set.target = (m.rest:matmul(m.D:t()) / m.scale):to "float"
@@ -214,7 +217,7 @@ local function training_set(o, m, features, flags, rows)
     err.raise { code = "EVALUE", message = ("context %s: no training perturbation has an embedding"):format(m.context) }
   end
   for _, key in ipairs { "target", "mask" } do set[key] = set[key] and set[key]:index(1, keep) end
-  set.features, set.genes = features, genes
+  set.features, set.genes, set.rows = features, genes, keep
   return set
 end
 
@@ -240,6 +243,39 @@ local function validation_set(o, env, e, m, scaling)
   if v.mask then v.rest = v.rest * v.mask end
   local ok, set = pcall(training_set, o, v, features, flags)
   return ok and set or nil
+end
+
+-- Rows of a list of (cells, latent), less what is not of the operators, in units of the model.
+local function states(R, m, list, shift)
+  local z = R.cells.x:index(1, list):matmul(m.D:t():to "float"):to "double" - shift
+  return (z / m.scale):to "float"
+end
+
+-- States of the control cells and of the cells of each training row: what the energy distance compares. nil without.
+local function cell_states(o, env, m, s, Y)
+  local R = env.responses
+  if not R.cells or o.cells == 0 or o.rank == 0 or m.kind == "label" then return nil end
+  local at, own, control = {}, {}, {}
+  for k, i in ipairs(s.rows) do at[i], own[k] = k, {} end
+  local c = R:control_index(R.rows[s.rows[1]].context)
+  for cell, row in ipairs(R.cells.row_of) do
+    if row == 0 and R.cells.context_of[cell] == c then control[#control + 1] = cell end
+    if at[row] then table.insert(own[at[row]], cell) end
+  end
+  if #control < 2 then return nil end
+  local mean = m.control:reshape(1, m.D:size(2)):matmul(m.D:t())
+  local known = (Y - m.rest):matmul(m.D:t()) + mean -- the mean response and direct effects of each row
+  local list, row, lists = {}, {}, {}
+  for k, cells in ipairs(own) do
+    lists[k] = {}
+    for _, cell in ipairs(cells) do
+      list[#list + 1], row[#row + 1] = cell, k
+      lists[k][#lists[k] + 1] = #list
+    end
+  end
+  if #list == 0 then return nil end
+  return { control = states(R, m, control, mean), after = states(R, m, list, known:index(1, row)), of_row = lists,
+    count = o.cells, spread = o.spread }
 end
 
 local function spec_of(head, o, m, dim)
@@ -270,6 +306,12 @@ local function fit_context(head, o, env, e, context, report)
     for i = 1, #m.genes do own[i] = i end
   end
   set.own = own
+  set.cells = head == "operator" and cell_states(o, env, m, s, s.Y) or nil
+  if set.cells then
+    local lists = {}
+    for k, i in ipairs(set.rows) do lists[k] = set.cells.of_row[i] end
+    set.cells.of_row = lists
+  end
   local validate = validation_set(o, env, e, m, m.scaling)
   m.members, m.curves = {}, {}
   for k = 1, o.members do

@@ -4,6 +4,9 @@ local err = require "dynamo.error"
 
 local M = {}
 
+-- Steps from one look at cells to the next: states cost ten times what means cost.
+local EVERY = 4
+
 -- Streams for one purpose of one seed: integers that differ from all others.
 local function stream(seed, k) return (seed % 2 ^ 20) * 2 ^ 32 + k end
 
@@ -18,7 +21,35 @@ local function batch(set, list)
       decoder = set.decoder }
 end
 
---- Mean squared error on a set without noise; nil if it is empty.
+--- `count` of the cells in `list`, from place `from` of a random order, round and round.
+local function take(out, list, order, from, count)
+  for k = 0, count - 1 do out[#out + 1] = list[order[(from + k) % #order + 1]] end
+end
+
+-- Cells before and after for the singles of a batch, drawn anew in every step: l.before, l.after (n, count, latent).
+local function draw_cells(l, set, batch_list, seed)
+  local cells, list = set.cells, {}
+  for _, k in ipairs(batch_list) do
+    if #set.genes[k] == 1 then list[#list + 1] = k end
+  end
+  local n, d = #list, cells.control:size(2)
+  if n == 0 then return end
+  local all = {}
+  for i = 1, cells.control:size(1) do all[i] = i end
+  local order = core.permutation(#all, seed, "cells before")
+  local before, after = {}, {}
+  for i, k in ipairs(list) do
+    local own = cells.of_row[k]
+    if #own == 0 then return end
+    take(before, all, order, (i - 1) * cells.count, cells.count)
+    take(after, own, core.permutation(#own, seed, "cells after " .. k), 0, cells.count)
+  end
+  l.before = cells.control:index(1, before):reshape(n, cells.count, d)
+  l.after = cells.after:index(1, after):reshape(n, cells.count, d)
+  l.spread = cells.spread
+end
+
+-- Mean squared error on a set without noise; nil if it is empty.
 function M.error(params, spec, set)
   if not set or #set.genes == 0 then return nil end
   local all = {}
@@ -38,6 +69,7 @@ end
 local function step(params, spec, optimiser, set, list, o, at)
   local q, l = batch(set, list)
   l.noise, l.drop, l.seed = o.noise, o.dropout, at.seed
+  if set.cells and at.step % EVERY == 0 then draw_cells(l, set, list, at.seed) end
   local ok, loss = pcall(core.response_loss, params, spec, q, l)
   if not ok then
     if type(loss) == "table" then error(loss, 0) end

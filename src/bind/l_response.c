@@ -141,6 +141,9 @@ static int loss(lua_State *L) { /* (params, spec, queries, lesson) -> loss */
                   .weight = tensor_field(L, 4, "weight"),
                   .mask = tensor_field(L, 4, "mask"),
                   .decoder = tensor_field(L, 4, "decoder"),
+                  .before = tensor_field(L, 4, "before"),
+                  .after = tensor_field(L, 4, "after"),
+                  .spread = dyn_fieldnum(L, 4, "spread", 1),
                   .noise = dyn_fieldnum(L, 4, "noise", 0),
                   .drop = dyn_fieldnum(L, 4, "drop", 0),
                   .seed = (uint64_t)dyn_fieldint(L, 4, "seed", 1)};

@@ -181,6 +181,7 @@ typedef struct pass {
   int *ids;       /* variables of the parameters */
   int embedding;  /* change of state, from embeddings alone */
   int remembered; /* and with learnable parts; -1: nobody has one */
+  int moved;      /* (n, cells, latent) states after, for the energy; or -1 */
 } pass;
 
 static void pass_free(pass *s, const dyn_params *p) {
@@ -193,7 +194,43 @@ typedef struct wish {
   bool embedding, remembered, learning;
   double noise, drop;
   uint64_t seed;
+  const dyn_tensor *before; /* cells to move, or NULL */
 } wish;
+
+/* A z for all cells: z (n, cells, latent), u and v (n, latent, rank). */
+static int move_linear(dyn_expr *x, int u, int v, int z) {
+  return dyn_x_matmul(x, dyn_x_matmul(x, z, v), dyn_x_swap(x, u, 1, 2));
+}
+
+/* Variable (n, cells, latent): the cells of each single after its operator. */
+static int move_cells(pass *s, const dyn_response *m, const dyn_queries *q,
+                      const batch *b, dyn_operators k, const dyn_tensor *cells,
+                      dyn_err *e) {
+  enum {
+    TERMS = 8 /* of an exponential */
+  };
+  dyn_expr *x = &s->x;
+  int64_t *one = dyn_alloc((size_t)q->n, sizeof *one);
+  ptrdiff_t n = 0;
+  if (!one) {
+    x->st = dyn_fail(e, DYN_ENOMEM, "no memory for a batch");
+    return -1;
+  }
+  for (ptrdiff_t i = 0; i < q->n; i++)
+    if (q->first[i + 1] - q->first[i] == 1) one[n++] = b->gene[q->first[i]];
+  int u = dyn_x_rows(x, k.u, one, n), v = dyn_x_rows(x, k.v, one, n);
+  int shift = dyn_x_rows(x, dyn_x_detach(x, k.b), one, n);
+  shift = dyn_x_reshape(x, shift, 3, (ptrdiff_t[]){n, 1, cells->size[2]});
+  dyn_free(one, (size_t)q->n, sizeof *one);
+  int z = dyn_x_const(x, cells);
+  int term = dyn_x_add(x, move_linear(x, u, v, z), shift);
+  int sum = dyn_x_add(x, z, term);
+  for (int i = 2; m->form == DYN_EXPONENTIAL && i <= TERMS; i++) {
+    term = dyn_x_scale(x, 1.0 / i, move_linear(x, u, v, term));
+    sum = dyn_x_add(x, sum, term);
+  }
+  return sum;
+}
 
 /*
 ** Noise and dropout are for the path from embeddings alone, which has to serve
@@ -203,7 +240,7 @@ typedef struct wish {
 static dyn_status record_operator(pass *s, const dyn_params *p,
                                   const dyn_response *m, const dyn_queries *q,
                                   const batch *b, const int f[2], int own,
-                                  wish w) {
+                                  wish w, dyn_err *e) {
   dyn_expr *x = &s->x;
   dyn_moves moves = {.n = q->n,
                      .first = q->first,
@@ -212,23 +249,26 @@ static dyn_status record_operator(pass *s, const dyn_params *p,
                      .how = m->how,
                      .exponential = m->form == DYN_EXPONENTIAL,
                      .seed = w.seed};
-  bool full = dyn_moves_need(&moves);
+  bool full = dyn_moves_need(&moves), cells = w.before && m->gen.rank > 0;
   if (w.embedding) {
     dyn_operators k =
         dyn_generator_apply(x, &m->gen, p, s->ids, f[0], full, w.drop,
                             dyn_rng_named(w.seed, "dropout"));
-    if (w.learning && w.remembered && k.u >= 0) {
+    if (w.learning && (w.remembered || cells) && k.u >= 0) {
       k.u = dyn_x_detach(x, k.u);
       k.v = dyn_x_detach(x, k.v);
     }
     s->embedding = dyn_apply_moves(x, &moves, &k);
   }
-  if (!w.remembered) return x->st;
+  if (!w.remembered && !cells) return x->st;
   dyn_operators k =
-      dyn_generator_apply(x, &m->gen, p, s->ids, f[1], full, 0, 0);
+      dyn_generator_apply(x, &m->gen, p, s->ids, f[1], full || cells, 0, 0);
   if (w.learning) k.b = dyn_x_detach(x, k.b);
-  k.b = dyn_x_add(x, k.b, own);
-  s->remembered = dyn_apply_moves(x, &moves, &k);
+  if (w.remembered) {
+    k.b = dyn_x_add(x, k.b, own);
+    s->remembered = dyn_apply_moves(x, &moves, &k);
+  }
+  if (cells) s->moved = move_cells(s, m, q, b, k, w.before, e);
   return x->st;
 }
 
@@ -286,7 +326,7 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
   dyn_tensor f = {0};
   dyn_status st = DYN_OK;
   int own = -1;
-  *s = (pass){.embedding = -1, .remembered = -1};
+  *s = (pass){.embedding = -1, .remembered = -1, .moved = -1};
   DYN_TRY(check_state(q, m->gen.latent, e));
   DYN_TRY(batch_new(&b, q, e));
   s->ids = dyn_alloc((size_t)p->names.n, sizeof *s->ids);
@@ -306,7 +346,7 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
   w.remembered = w.remembered && table >= 0 && q->own;
   if (w.remembered) DYN_TRY(own_part(&s->x, &own, q, &b, table, e));
   st = m->head == DYN_HEAD_MLP ? record_mlp(s, p, m, q, &b, fv, own, w, e)
-                               : record_operator(s, p, m, q, &b, fv, own, w);
+                               : record_operator(s, p, m, q, &b, fv, own, w, e);
 done:
   dyn_tensor_free(&f);
   batch_free(&b);
@@ -325,6 +365,50 @@ static int error_of(pass *s, const dyn_params *p, const dyn_lesson *l,
   return dyn_x_mse(x, change, t, w, k);
 }
 
+/* Mean distance between the rows of a and b, (n, k, latent) each. */
+static int mean_distance(dyn_expr *x, int a, int b) {
+  if (x->st != DYN_OK) return -1;
+  ptrdiff_t n = dyn_tape_value(x->t, a)->size[0];
+  int aa = dyn_x_sum_over(x, dyn_x_square(x, a), 2);
+  int bb = dyn_x_sum_over(x, dyn_x_square(x, b), 2);
+  aa = dyn_x_reshape(x, aa, 3, (ptrdiff_t[]){n, -1, 1});
+  bb = dyn_x_reshape(x, bb, 3, (ptrdiff_t[]){n, 1, -1});
+  int ab = dyn_x_matmul(x, a, dyn_x_swap(x, b, 1, 2));
+  int d2 = dyn_x_sub(x, dyn_x_add(x, aa, bb), dyn_x_scale(x, 2, ab));
+  return dyn_x_mean(x, dyn_x_sqrt_above(x, d2, 1e-6));
+}
+
+/* The energy distance without the part that no parameter changes. */
+static int energy(pass *s, const dyn_lesson *l) {
+  dyn_expr *x = &s->x;
+  double d = (double)l->after->size[2];
+  int y = dyn_x_const(x, l->after);
+  int between = dyn_x_scale(x, 2, mean_distance(x, s->moved, y));
+  int e = dyn_x_sub(x, between, mean_distance(x, s->moved, s->moved));
+  return dyn_x_scale(x, l->spread / sqrt(d), e);
+}
+
+static dyn_status check_cells(const dyn_response *m, const dyn_queries *q,
+                              const dyn_lesson *l, dyn_err *e) {
+  const dyn_tensor *const cells[] = {l->before, l->after};
+  ptrdiff_t n = 0;
+  for (ptrdiff_t i = 0; i < q->n; i++) n += q->first[i + 1] - q->first[i] == 1;
+  if (!l->before != !l->after)
+    return dyn_fail(e, DYN_EVALUE,
+                    "response: cells before and after belong "
+                    "together");
+  for (int k = 0; l->before && k < 2; k++)
+    if (cells[k]->ndim != 3 || cells[k]->size[0] != n || n == 0 ||
+        cells[k]->size[1] < 1 || cells[k]->size[2] != m->gen.latent ||
+        !dyn_tensor_dense(cells[k])) {
+      char shape[DYN_SHAPELEN];
+      return dyn_fail(e, DYN_ESHAPE,
+                      "response: cells are %s, expected %tdxNx%td",
+                      dyn_tensor_shape(cells[k], shape), n, m->gen.latent);
+    }
+  return DYN_OK;
+}
+
 static dyn_status not_finite(const pass *s, double loss, dyn_err *e) {
   int at = dyn_tape_nonfinite(s->x.t);
   return dyn_fail(e, DYN_EVALUE, "response: loss is %g; first in op '%s'", loss,
@@ -340,8 +424,11 @@ dyn_status dyn_response_loss(dyn_params *p, const dyn_response *m,
             .learning = true,
             .noise = l->noise,
             .drop = l->drop,
-            .seed = l->seed};
-  dyn_status st = record(&s, p, m, q, w, e);
+            .seed = l->seed,
+            .before = l->before};
+  dyn_status st = check_cells(m, q, l, e);
+  if (st != DYN_OK) return st;
+  st = record(&s, p, m, q, w, e);
   if (st != DYN_OK) goto done;
   int t = dyn_x_const(&s.x, l->target), wt = -1, k = -1;
   if (l->weight) wt = dyn_x_const(&s.x, l->weight);
@@ -349,6 +436,7 @@ dyn_status dyn_response_loss(dyn_params *p, const dyn_response *m,
   int sum = error_of(&s, p, l, s.embedding, t, wt, k);
   if (s.remembered >= 0)
     sum = dyn_x_add(&s.x, sum, error_of(&s, p, l, s.remembered, t, wt, k));
+  if (s.moved >= 0) sum = dyn_x_add(&s.x, sum, energy(&s, l));
   DYN_TRY(s.x.st);
   *loss = dyn_tensor_get(dyn_tape_value(s.x.t, sum), 0);
   if (!isfinite(*loss)) {

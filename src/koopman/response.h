@@ -61,9 +61,14 @@ typedef struct dyn_lesson {
   const dyn_tensor *weight;  /* (n, 1), or NULL */
   const dyn_tensor *mask;    /* (n, G) 1 observed, or NULL */
   const dyn_tensor *decoder; /* (latent, G) if fixed and targets are genes */
-  double noise;              /* sd added to embeddings */
-  double drop;               /* dropout of hidden units */
-  uint64_t seed;             /* of both: another for each step */
+  /* Cells before and after, unpaired, of each row with one gene, in their order:
+  ** (rows, cells, latent) each, or NULL. Operators then also learn what happens
+  ** to states, from the energy distance between moved and observed ones. */
+  const dyn_tensor *before, *after;
+  double spread; /* weight of that term */
+  double noise;  /* sd added to embeddings */
+  double drop;   /* dropout of hidden units */
+  uint64_t seed; /* of both: another for each step */
 } dyn_lesson;
 
 /*
@@ -71,7 +76,10 @@ typedef struct dyn_lesson {
 ** loss is the mean squared error of the prediction from embeddings alone plus,
 ** if genes have learnable parts, that of the prediction with them; the second
 ** trains only the learnable parts and U, V, so that the embedding path never
-** leans on what unseen genes do not have. DYN_EVALUE: no rows, an index
+** leans on what unseen genes do not have. Where cells are given, the third term
+** is spread / sqrt(latent) (2 E|K z - y| - E|K z - K z'|), z and y cells before
+** and after (Szekely and Rizzo, J. Stat. Plan. Inference 143, 2013); it trains
+** U and V alone, shifts stay what the means say. DYN_EVALUE: no rows, an index
 ** outside, or a loss that is not finite (the message names the operation);
 ** DYN_ESHAPE.
 ** Time O(n latent (rank + G) + genes dim hidden).

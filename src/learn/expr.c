@@ -81,3 +81,20 @@ int dyn_x_mse(dyn_expr *x, int p, int t, int w, int m) {
 int dyn_x_sum(dyn_expr *x, int a) {
   return apply(x, DYN_OP_SUM, &a, 1, &(dyn_attr){.dim = -1});
 }
+
+int dyn_x_mean(dyn_expr *x, int a) {
+  return apply(x, DYN_OP_MEAN, &a, 1, &(dyn_attr){.dim = -1});
+}
+
+int dyn_x_sum_over(dyn_expr *x, int a, int dim) {
+  return apply(x, DYN_OP_SUM, &a, 1, &(dyn_attr){.dim = dim});
+}
+
+int dyn_x_square(dyn_expr *x, int a) {
+  return apply(x, DYN_OP_SQUARE, &a, 1, NULL);
+}
+
+int dyn_x_sqrt_above(dyn_expr *x, int a, double least) {
+  int v = apply(x, DYN_OP_MAXIMUM, &a, 1, &(dyn_attr){.value = least});
+  return apply(x, DYN_OP_SQRT, &v, 1, NULL);
+}

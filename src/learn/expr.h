@@ -39,5 +39,11 @@ int dyn_x_detach(dyn_expr *x, int a);
 /* Sum of w m (p - t)^2 over the sum of w m; w and m may be -1. */
 int dyn_x_mse(dyn_expr *x, int p, int t, int w, int m);
 int dyn_x_sum(dyn_expr *x, int a);
+int dyn_x_mean(dyn_expr *x, int a);
+/* Sum over dimension 'dim'. */
+int dyn_x_sum_over(dyn_expr *x, int a, int dim);
+int dyn_x_square(dyn_expr *x, int a);
+/* Square root of what is above 'least', of 'least' elsewhere. */
+int dyn_x_sqrt_above(dyn_expr *x, int a, double least);
 
 #endif

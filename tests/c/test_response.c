@@ -248,6 +248,59 @@ static void remembered(void) {
   world_free(&w), world_free(&plain);
 }
 
+/* What the third term, of cells, adds. */
+static double third_term(world *w) {
+  dyn_lesson keep = w->l;
+  w->l.before = w->l.after = NULL;
+  double rest = loss_of(w);
+  w->l = keep;
+  return loss_of(w) - rest;
+}
+
+/* The energy distance of cells trains U and V, of every form, and them alone. */
+static void cells(void) {
+  ptrdiff_t n = 0;
+  for (ptrdiff_t i = 0; i < ROWS; i++) n += first[i + 1] - first[i] == 1;
+  ptrdiff_t size[3] = {n, 4, LATENT};
+  dyn_tensor flat[2] = {noise(DYN_F64, n * 4, LATENT, 1, 8),
+                        noise(DYN_F64, n * 4, LATENT, 1, 9)};
+  dyn_tensor given[2] = {{0}};
+  for (int k = 0; k < 2; k++)
+    if (dyn_tensor_reshape(&given[k], &flat[k], 3, size, NULL)) exit(2);
+  for (int form = DYN_AFFINE; form <= DYN_EXPONENTIAL; form++)
+    for (int parts = 0; parts <= 4; parts += 4) {
+      world w, plain;
+      dyn_response m =
+          model(DYN_HEAD_OPERATOR, (dyn_form)form, DYN_SYMMETRIC, 2, parts);
+      world_new(&w, m, DYN_F64);
+      world_new(&plain, m, DYN_F64);
+      w.l.before = &given[0], w.l.after = &given[1], w.l.spread = .7;
+      OK(fabs(third_term(&w)) > 1e-3);
+      OK(same_gradient(&w, &plain, "shift.") && "shifts stay");
+      if (form == DYN_AFFINE) { /* first two terms have no U, V of singles */
+        w.l.weight = &w.weight;
+        w.weight = noise(DYN_F64, ROWS, 1, 0, 6); /* they count nothing */
+        OK(gradient_of(&w, "u.", third_term) && "U of cells");
+        OK(gradient_of(&w, "v.", third_term) && "V of cells");
+      }
+      world_free(&w), world_free(&plain);
+    }
+  world w;
+  dyn_err e;
+  double v;
+  world_new(&w, model(DYN_HEAD_OPERATOR, DYN_AFFINE, DYN_SYMMETRIC, 2, 0),
+            DYN_F64);
+  w.l.before = &given[0];
+  OK(dyn_response_loss(&w.p, &w.m, &w.q, &w.l, &v, &e) == DYN_EVALUE);
+  w.l.after = &flat[0];
+  OK(dyn_response_loss(&w.p, &w.m, &w.q, &w.l, &v, &e) == DYN_ESHAPE);
+  w.l.after = &given[1];
+  OUT_OF_MEMORY(dyn_response_loss(&w.p, &w.m, &w.q, &w.l, &v, &e));
+  world_free(&w);
+  for (int k = 0; k < 2; k++)
+    dyn_tensor_free(&flat[k]), dyn_tensor_free(&given[k]);
+}
+
 /* ---- predictions -------------------------------------------------------------- */
 
 static dyn_tensor predict(world *w) {
@@ -716,6 +769,7 @@ int main(void) {
   gradients();
   lessons(DYN_HEAD_OPERATOR), lessons(DYN_HEAD_MLP);
   remembered();
+  cells();
   agrees_with_operators();
   rank_0_is_additive();
   starts_at_zero();

@@ -194,6 +194,18 @@ test("missing entries do not count", function()
   assert(mse(y, truth) < mse(mean, truth) / 2)
 end)
 
+test("entries count as much as they weigh", function()
+  local delta, weight = planted(), core.full(1, P, G, "double")
+  local out = {}
+  for k, w in ipairs { 1, 3, 0 } do
+    for i = 1, P do weight:set(w, i, 2) end
+    local R = data { delta = delta, weight = weight:clone() }
+    out[k] = model.koopman(options { epochs = 30 }):fit(env(R)):predict { "p1", "p50" }
+  end
+  assert(distance(out[1], out[2]) > 1e-4, "three times the weight changes nothing")
+  assert(distance(out[1], out[3]) > 1e-4, "no weight changes nothing")
+end)
+
 test("labels start from neighbours and smoothed frequencies", function()
   local label = planted():gt(0.5):to "double"
   local R = data { kind = "label", delta = label }
@@ -462,4 +474,57 @@ test("model files that do not fit together are refused", function()
     with("strings", "config", text, "")
   end
   done()
+end)
+
+-- Perturbed cells keep half of what controls differ in along gene 1, whatever else happens to their mean.
+local function halving_cells()
+  local n, per, G = 24, 40, 6
+  local rows, genes, names, x, row_of, context_of = {}, {}, {}, {}, {}, {}
+  local function cell(row, half, shift)
+    local z = core.randn(1000 + #x, G):totable()
+    z[1] = 2 * z[1] * (half and 0.5 or 1)
+    for j = 2, G do z[j] = 0.2 * z[j] + (j == 2 and shift or 0) + 5 end
+    z[1] = z[1] + 5 + shift
+    x[#x + 1], row_of[#row_of + 1], context_of[#context_of + 1] = z, row, 1
+  end
+  for _ = 1, 300 do cell(0, false, 0) end
+  for g = 1, n do
+    names[g] = ("P%02d"):format(g)
+    rows[g] = { perturbation = names[g], context = "c", n_cells = per }
+    for _ = 1, per do cell(g, true, g % 2 == 0 and 1 or -1) end
+  end
+  for j = 1, G do genes[j] = "G" .. j end
+  local X = core.tensor(x, "float")
+  local control = X:rows(1, 300):to("double"):mean(1)
+  local delta = {}
+  for g = 1, n do
+    local lo = 300 + (g - 1) * per
+    delta[g] = (X:rows(lo + 1, lo + per):to("double"):mean(1) - control):totable()
+  end
+  local R = responses.new { genes = genes, contexts = { "c" }, rows = rows, delta = core.tensor(delta, "double"),
+    control = control:reshape(1, G), cells = { x = X, row_of = row_of, context_of = context_of } }
+  local e = require("dynamo.embedding").new { genes = names, values = core.randn(5, n, 8), source = "random" }
+  return R, e
+end
+
+test("operators learn from cells what happens to states, and means stay what they were", function()
+  local R, e = halving_cells()
+  local all = {}
+  for i = 1, #R.rows do all[i] = i end
+  local env = { responses = R, train = all, embedding = e, seed = 1 }
+  local options = { latent = 2, rank = 2, hidden = 16, members = 1, epochs = 400, batch = 12, lr = 1e-2, noise = 0.1,
+    dropout = 0, direct = false, clip = 0 }
+  local with = model.koopman(options):fit(env)
+  local function smallest(m)
+    local least = 1
+    for _, v in ipairs(m:operator("P01"):eigenvalues()) do least = math.min(least, v.re or v[1]) end
+    return least
+  end
+  local least = smallest(with)
+  assert(least > 0.3 and least < 0.7, ("eigenvalue %.3f, half was planted"):format(least))
+  options.cells = 0
+  local without = model.koopman(options):fit(env)
+  near(smallest(without), 1, 1e-6)
+  local rows = { { perturbation = "P01", context = "c" }, { perturbation = "P02", context = "c" } }
+  near((with:predict(rows) - without:predict(rows)):abs():max():item(), 0, 0.05)
 end)
