@@ -81,7 +81,7 @@ local function experiments(o, folder)
   local grn = graph.read(folder .. "/network.tsv")
   local a, both = read(folder, { "line_a" }), read(folder, { "line_a", "line_b" })
   local common = { embedding = embed.node2vec { graph = grn, dim = o.quick and 64 or 128 }, graph = grn,
-    model = model.koopman(o.quick and { members = 2 } or {}), draws = 4000, seeds = o.quick and { 1 } or { 1, 2, 3 } }
+    model = model.koopman { members = o.quick and 2 or 3 }, draws = 4000, seeds = o.quick and { 1 } or { 1, 2, 3 } }
   local function make(t)
     for k, v in pairs(common) do t[k] = v end
     return experiment.experiment(t)

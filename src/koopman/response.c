@@ -250,20 +250,20 @@ static dyn_status record_operator(pass *s, const dyn_params *p,
                      .exponential = m->form == DYN_EXPONENTIAL,
                      .seed = w.seed};
   bool full = dyn_moves_need(&moves), cells = w.before && m->gen.rank > 0;
+  bool clean = w.remembered || cells;
+  dyn_operators k = {.b = -1, .u = -1, .v = -1}, noisy;
+  if (clean)
+    k = dyn_generator_apply(x, &m->gen, p, s->ids, f[1], full || cells, 0, 0);
   if (w.embedding) {
-    dyn_operators k =
-        dyn_generator_apply(x, &m->gen, p, s->ids, f[0], full, w.drop,
-                            dyn_rng_named(w.seed, "dropout"));
-    if (w.learning && (w.remembered || cells) && k.u >= 0) {
-      k.u = dyn_x_detach(x, k.u);
-      k.v = dyn_x_detach(x, k.v);
+    noisy = dyn_generator_apply(x, &m->gen, p, s->ids, f[0], full && !clean,
+                                w.drop, dyn_rng_named(w.seed, "dropout"));
+    if (clean && full && k.u >= 0) {
+      noisy.u = dyn_x_detach(x, k.u);
+      noisy.v = dyn_x_detach(x, k.v);
     }
-    s->embedding = dyn_apply_moves(x, &moves, &k);
+    s->embedding = dyn_apply_moves(x, &moves, &noisy);
   }
-  if (!w.remembered && !cells) return x->st;
-  dyn_operators k =
-      dyn_generator_apply(x, &m->gen, p, s->ids, f[1], full || cells, 0, 0);
-  if (w.learning) k.b = dyn_x_detach(x, k.b);
+  if (w.learning && clean) k.b = dyn_x_detach(x, k.b);
   if (w.remembered) {
     k.b = dyn_x_add(x, k.b, own);
     s->remembered = dyn_apply_moves(x, &moves, &k);
