@@ -31,7 +31,7 @@ local shared = {
   direct = { default = true, help = "direct effects on the gene itself and, with a signed graph, on its targets" },
   decoder = { default = "fixed", values = { "fixed", "trained" }, help = "observables stay principal directions, or not" },
   cells = { default = 16, type = "integer", min = 0, max = 1024,
-    help = "cells before and after per perturbation and step, where the data has cells: what operators do to states" },
+    help = "cells before and after per perturbation and step, where the data has cells: what operators do to states; 0: none" },
   spread = { default = 1, type = "number", min = 0, help = "weight of that (energy distance)" },
   members = { default = 5, type = "integer", min = 1, max = 100, help = "networks in the ensemble" },
   anchor = { default = "auto", values = { "auto", "mean", "knn" },
@@ -254,7 +254,7 @@ end
 -- States of the control cells and of the cells of each training row: what the energy distance compares. nil without.
 local function cell_states(o, env, m, s, Y)
   local R = env.responses
-  if not R.cells or o.cells == 0 or o.rank == 0 or m.kind == "label" then return nil end
+  if not R.cells or o.cells < 2 or o.rank == 0 or m.kind == "label" then return nil end
   local at, own, control = {}, {}, {}
   for k, i in ipairs(s.rows) do at[i], own[k] = k, {} end
   local c = R:control_index(R.rows[s.rows[1]].context)

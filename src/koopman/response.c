@@ -378,14 +378,19 @@ static int mean_distance(dyn_expr *x, int a, int b) {
   return dyn_x_mean(x, dyn_x_sqrt_above(x, d2, 1e-6));
 }
 
-/* The energy distance without the part that no parameter changes. */
+/*
+** The energy distance without the part that no parameter changes. Pairs within
+** are of different cells (the mean over all n^2 is too small by 1/n, and would
+** make every operator contract).
+*/
 static int energy(pass *s, const dyn_lesson *l) {
   dyn_expr *x = &s->x;
-  double d = (double)l->after->size[2];
+  double n = (double)l->before->size[1], d = (double)l->after->size[2];
   int y = dyn_x_const(x, l->after);
   int between = dyn_x_scale(x, 2, mean_distance(x, s->moved, y));
-  int e = dyn_x_sub(x, between, mean_distance(x, s->moved, s->moved));
-  return dyn_x_scale(x, l->spread / sqrt(d), e);
+  int within =
+      dyn_x_scale(x, n / (n - 1), mean_distance(x, s->moved, s->moved));
+  return dyn_x_scale(x, l->spread / sqrt(d), dyn_x_sub(x, between, within));
 }
 
 static dyn_status check_cells(const dyn_response *m, const dyn_queries *q,
@@ -399,7 +404,7 @@ static dyn_status check_cells(const dyn_response *m, const dyn_queries *q,
                     "together");
   for (int k = 0; l->before && k < 2; k++)
     if (cells[k]->ndim != 3 || cells[k]->size[0] != n || n == 0 ||
-        cells[k]->size[1] < 1 || cells[k]->size[2] != m->gen.latent ||
+        cells[k]->size[1] < 2 || cells[k]->size[2] != m->gen.latent ||
         !dyn_tensor_dense(cells[k])) {
       char shape[DYN_SHAPELEN];
       return dyn_fail(e, DYN_ESHAPE,
