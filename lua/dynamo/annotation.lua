@@ -4,6 +4,7 @@
 --     local e = dynamo.embed.annotation(sets, { dim = 128 })
 local core = require "dynamo.core"
 local err = require "dynamo.error"
+local inputs = require "dynamo.inputs"
 local options = require "dynamo.options"
 
 local M = {}
@@ -85,7 +86,10 @@ function M.read(paths, opts)
     err.raise { code = "EOPTION", message = what:format(options.quote(paths)) }
   end
   local out, seen = setmetatable({ sets = {}, files = {}, notes = {} }, Sets), {}
-  for _, path in ipairs(paths) do add(out, seen, path, o) end
+  for _, path in ipairs(paths) do
+    add(out, seen, path, o)
+    inputs.note(path)
+  end
   return out
 end
 

@@ -5,6 +5,7 @@
 --     grn:neighbours "TP53"             -- names, weights
 local core = require "dynamo.core"
 local err = require "dynamo.error"
+local inputs = require "dynamo.inputs"
 local options = require "dynamo.options"
 
 local M = { schema = {} }
@@ -39,7 +40,9 @@ function M.read(path, opts)
   if type(path) ~= "string" then
     err.raise { code = "EOPTION", message = "graph.read: a file name expected (got " .. options.quote(path) .. ")" }
   end
-  return core.read_graph(path, options.check("graph.read", opts, M.schema.read))
+  local g = core.read_graph(path, options.check("graph.read", opts, M.schema.read))
+  inputs.note(path)
+  return g
 end
 
 --- A graph from a list of edges `{ {"A", "B", 0.5}, {"A", "C"}, ... }` (the weight is 1 if it is left out).

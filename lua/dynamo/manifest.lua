@@ -1,5 +1,6 @@
 --- manifest.json: what a run was made of (identity, equal for equal runs) and how it went (circumstances).
 local core = require "dynamo.core"
+local read = require "dynamo.inputs"
 local json = require "dynamo.json"
 local label = require "dynamo.label"
 local recipe = require "dynamo.recipe"
@@ -32,6 +33,7 @@ local function inputs(results)
   local out, seen = json.array {}, {}
   local list = { results.experiment.file }
   for _, path in ipairs(results.inputs) do list[#list + 1] = path end
+  for _, path in ipairs(read.files()) do list[#list + 1] = path end
   for _, path in ipairs(list) do
     if not seen[path] then out[#out + 1] = digest(path, path:match "[^/]*$") end
     seen[path] = true

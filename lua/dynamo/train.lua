@@ -49,7 +49,7 @@ local function draw_cells(l, set, batch_list, seed)
   l.spread = cells.spread
 end
 
--- Mean squared error on a set without noise; nil if it is empty.
+--- Mean squared error on a set without noise; nil if it is empty.
 function M.error(params, spec, set)
   if not set or #set.genes == 0 then return nil end
   local all = {}
