@@ -65,6 +65,22 @@ M.schema.annotation = {
   progress = progress_rule,
 }
 
+M.schema.text = {
+  texts = { type = "table|string", help = "a table file (name, text), { names =, texts = }, or a map from name to text" },
+  genes = { type = "table", item = "string", help = "rows; default: all names; idf counts all texts in any case" },
+  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "singular vectors" },
+  weight = { type = "string", default = "tfidf", values = { "tfidf", "bm25" }, help = "how a word counts" },
+  k1 = { type = "number", default = 1.2, min = 0, max = 100, help = "BM25: how soon repeats stop counting" },
+  b = { type = "number", default = 0.75, min = 0, max = 1, help = "BM25: how much long texts are discounted" },
+  ngrams = { type = "integer", default = 1, min = 1, max = 5, help = "up to so many words in a row are a term" },
+  min_df = { type = "integer", default = 3, min = 1, help = "texts that a term must be in" },
+  max_share = { type = "number", default = 0.2, min = 1e-9, max = 1, help = "largest share of the texts it may be in" },
+  stop = { type = "table|boolean", default = true, help = "words left out: a list; true: English; false: none" },
+  power = { type = "integer", default = 4, min = 0, max = 100, help = "power iterations of the randomised SVD" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
 M.schema.random = {
   dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
   genes = { type = "table", item = "string", help = "default: the genes of the data" },
@@ -371,6 +387,72 @@ function M.annotation(sets, opts)
     end)
   end
   return make_annotation(sets, options.check("embed.annotation", without(opts, "sets"), M.schema.annotation))
+end
+
+-- ---- texts ------------------------------------------------------------------
+
+-- Places of those of `genes` that are among the names.
+local function places(names, genes)
+  if not genes then return first(#names) end
+  local at, out = {}, {}
+  for i, name in ipairs(names) do at[name] = i end
+  for _, g in ipairs(unique(genes)) do out[#out + 1] = at[g] end
+  return out
+end
+
+local function make_text(given, o)
+  local t = require("dynamo.text").of(given)
+  local stop = o.stop == true and require("dynamo.stopwords").english() or o.stop or nil
+  local m, idf, terms = core.terms(t.texts, { ngrams = o.ngrams, min_df = o.min_df, max_share = o.max_share, stop = stop,
+    bm25 = o.weight == "bm25", k1 = o.k1, b = o.b })
+  local at, rows = places(t.names, o.genes), {}
+  for i, k in ipairs(at) do rows[i] = t.names[k] end
+  local sub = m:rows(at)
+  local keep, have = annotated(rows, sub)
+  if #have == 0 then
+    raise(("text: none of %d texts has a term that is in at least %d texts and at most %g of them"):format(#rows,
+      o.min_df, o.max_share))
+  end
+  local known, left = {}, {}
+  for _, name in ipairs(have) do known[name] = true end
+  for _, name in ipairs(o.genes and unique(o.genes) or t.names) do
+    if not known[name] then left[#left + 1] = name end
+  end
+  sub = sub:rows(keep)
+  local dim = math.min(o.dim, #have, #terms)
+  local u = core.sparse_svd(sub, dim, pass(o, "power"))
+  local file = t.file and t.file:match "[^/]*$" .. " " or ""
+  return embedding.new { genes = have, values = u:to "float", left_out = left, membership = sub, term_idf = idf,
+    terms = terms, source = ("text %s%d terms dim=%d"):format(file, #terms, dim) }
+end
+
+--- Genes by the words of their descriptions: TF-IDF (1 + ln tf)(ln((1 + N)/(1 + df)) + 1) or BM25 over lower-case words
+--- of at least two characters, rows of length 1, then the leading singular vectors, U S, not centred (Deerwester et al.
+--- 1990; randomised SVD: Halko, Martinsson and Tropp 2011).
+---
+--- `e.membership` is the full matrix of terms (`e.terms`), and `e:similarity(a, b)` its cosine. Genes without a text or
+--- without a known word are in `left_out`. Raises EIO, EFORMAT, EOPTION, EVALUE (no term is left), ECANCEL.
+---
+---     local e = dynamo.embed.text("gene_summaries.tsv.gz", { dim = 256 })
+---@param texts string|table  a file, { names =, texts = }, a map from name to text; or the options, with `texts`, for a
+---  recipe (its rows are `genes`, or the genes of the data when it is built)
+---@param opts? table  see `dynamo.embed.schema.text`
+---@return Embedding|table
+function M.text(texts, opts)
+  local shaped = type(texts) == "table" and (type(texts.texts) == "string" or type(texts.texts) == "table"
+    and not texts.names)
+  if opts == nil and shaped then
+    local o = options.check("embed.text", texts, M.schema.text)
+    return recipe("text", o, function(built, env)
+      if built.genes == nil then built.genes = env.genes end
+      return make_text(built.texts, built)
+    end)
+  end
+  if type(texts) ~= "string" and type(texts) ~= "table" then
+    err.raise { code = "EOPTION", message = "embed.text: a file or a table of texts expected (got "
+      .. options.quote(texts) .. ")" }
+  end
+  return make_text(texts, options.check("embed.text", without(opts, "texts"), M.schema.text))
 end
 
 -- ---- controls, files, combinations --------------------------------------------

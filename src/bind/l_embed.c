@@ -10,6 +10,7 @@
 #include "embed/neighbours.h"
 #include "embed/node2vec.h"
 #include "embed/spectral.h"
+#include "embed/terms.h"
 
 /* Push field 'key' of the table at 'arg' (or nil); its stack index. */
 static int push_field(lua_State *L, int arg, const char *key) {
@@ -303,6 +304,48 @@ static int sparse_svd(lua_State *L) {
       L, dyn_sparse_svd(u, s, a, (int)k, power, seed, &w.poll, &e), &e, 2);
 }
 
+/* ---- texts ---------------------------------------------------------------- */
+
+/* The strings of the list at 'arg', which keeps them alive. */
+static dyn_document *documents(lua_State *L, int arg, ptrdiff_t *n) {
+  luaL_checktype(L, arg, LUA_TTABLE);
+  *n = (ptrdiff_t)lua_rawlen(L, arg);
+  dyn_document *d = dyn_scratch(L, (size_t)*n, sizeof *d);
+  for (ptrdiff_t i = 0; i < *n; i++) {
+    d[i].s = name_at(L, arg, i + 1, &d[i].len);
+    lua_pop(L, 1);
+  }
+  return d;
+}
+
+static const char *term_at(const void *ud, ptrdiff_t i) {
+  return dyn_names_get(ud, (int32_t)i);
+}
+
+/* terms(texts[, opts]): sparse (texts, terms), idf (terms), the terms */
+static int terms(lua_State *L) {
+  dyn_err e;
+  dyn_watch w;
+  ptrdiff_t n;
+  lua_settop(L, 2);
+  int stop = push_field(L, 2, "stop");
+  dyn_terms_opts o = {.ngrams = bounded(L, 2, "ngrams", 1, 1, 5),
+                      .min_df = bounded(L, 2, "min_df", 3, 1, INT32_MAX),
+                      .max_share = dyn_fieldnum(L, 2, "max_share", 0.2),
+                      .bm25 = dyn_fieldbool(L, 2, "bm25", false),
+                      .k1 = dyn_fieldnum(L, 2, "k1", 1.2),
+                      .b = dyn_fieldnum(L, 2, "b", 0.75)};
+  if (!lua_isnil(L, stop)) o.stop = read_names(L, stop);
+  const dyn_document *d = documents(L, 1, &n);
+  dyn_names *names = push_names(L);
+  dyn_csr *r = dyn_pushsparse(L);
+  dyn_tensor *idf = dyn_pushtensor(L);
+  dyn_watch_start(&w, L, 0); /* no callback: the strings must stay */
+  dyn_result(L, dyn_terms(r, idf, names, d, n, &o, &w.poll, &e), &e, 0);
+  dyn_pushstrings(L, names->n, term_at, names);
+  return 3;
+}
+
 /* ---- vectors -------------------------------------------------------------- */
 
 /* cosine(values, rows_a, rows_b): tensor double (na, nb); row 0: zeros */
@@ -363,6 +406,7 @@ static const luaL_Reg funcs[] = {
     {"sparse_cosine", sparse_cosine},
     {"sparse_svd", sparse_svd},
     {"spectral", spectral},
+    {"terms", terms},
     {"walks", walks},
     {NULL, NULL},
 };

@@ -60,6 +60,10 @@ Truncated singular value decomposition, not centred: exact up to 800 rows, else 
 Cosines of rows of a matrix; row 0 stands for zeros.]] },
   ["neighbours"] = { sig = "core.neighbours(values, rows, k) -> numbers, cosines, double (rows, k)", doc = [[
 The k other rows with the largest cosine, best first, ties by number; 0 where there are fewer. Exact, in blocks.]] },
+  ["terms"] = { sig = "core.terms(texts[, opts]) -> sparse (texts, terms), idf (terms), terms", doc = [[
+Texts as bags of words: lower-case words of at least two characters, TF-IDF (1 + ln tf)(ln((1 + N)/(1 + df)) + 1) or BM25
+(Robertson and Zaragoza 2009), rows of length 1. opts: ngrams 1 (words in a row that are a term), min_df 3, max_share 0.2
+(of the texts), stop (list of words left out), bm25 false, k1 1.2, b 0.75. Raises EVALUE, ECANCEL. Time O(bytes ngrams).]] },
   ["random_vectors"] = { sig = "core.random_vectors(names, dim, seed) -> tensor float (names, dim)", doc = [[
 N(0, 1/dim) numbers that depend on the name and the seed alone.]] },
 }
