@@ -13,97 +13,9 @@ local err = require "dynamo.error"
 local label = require "dynamo.label"
 local options = require "dynamo.options"
 
-local M = { schema = {} }
+local M = { schema = require "dynamo.embed_schema" }
 
 local function raise(message, hint) err.raise { code = "EVALUE", message = message, hint = hint } end
-
-local seed_rule = { type = "integer", min = 0, max = 2 ^ 53, help = "default: the seed of the run, else 1" }
-local progress_rule = { type = "function", help = "called with (done, total)" }
-
-M.schema.node2vec = {
-  graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
-  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
-  walks = { type = "integer", default = 10, min = 1, max = 100000, help = "walks from every node" },
-  length = { type = "integer", default = 80, min = 2, max = 10000, help = "nodes of a walk" },
-  window = { type = "integer", default = 10, min = 1, max = 100, help = "largest distance within a walk" },
-  p = { type = "number", default = 1, min = 1e-3, max = 1e3, help = "return: larger steps back less often" },
-  q = { type = "number", default = 1, min = 1e-3, max = 1e3, help = "in-out: larger stays near" },
-  negatives = { type = "integer", default = 5, min = 1, max = 64, help = "negative samples per window" },
-  epochs = { type = "integer", default = 1, min = 1, max = 10000, help = "passes, each over new walks" },
-  lr = { type = "number", default = 0.025, min = 1e-6, max = 1, help = "learning rate, decays to 0" },
-  direction = { type = "string", default = "both", values = { "both", "out", "in" }, help = "edges to walk" },
-  weighted = { type = "boolean", default = true, help = "walk in proportion to |weight|" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.spectral = {
-  graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
-  dim = { type = "integer", default = 128, min = 1, max = 512, help = "eigenvectors" },
-  laplacian = { type = "string", default = "normalised", values = { "normalised", "random_walk" },
-    help = "I - D^-1/2 A D^-1/2, or I - D^-1 A" },
-  weighted = { type = "boolean", default = true, help = "use |weight|" },
-  signed = { type = "boolean", default = false, help = "signed Laplacian: repression pulls apart" },
-  components = { type = "string", default = "largest", values = { "largest", "all" },
-    help = "embed the largest connected component, or whatever the eigenvectors reach" },
-  tol = { type = "number", default = 1e-6, min = 1e-12, max = 0.1, help = "residual of an eigenvector" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.annotation = {
-  sets = { type = "table|string", help = "sets, as dynamo.annotation.read gives them, or GMT files to read" },
-  genes = { type = "table", item = "string", help = "rows; default: all genes of the sets" },
-  universe = { default = "annotation", values = { "annotation", "rows" },
-    help = "genes that set sizes are counted in: all of the annotation, or the rows alone" },
-  counted = { type = "table", item = "string", help = "genes that set sizes are counted in, instead" },
-  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "singular vectors" },
-  min_size = { type = "integer", default = 3, min = 1, help = "smallest set used" },
-  max_size = { type = "integer", default = 1000, min = 1, help = "largest set used" },
-  power = { type = "integer", default = 6, min = 0, max = 100, help = "power iterations of the randomised SVD" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.text = {
-  texts = { type = "table|string", help = "a table file (name, text), { names =, texts = }, or a map from name to text" },
-  genes = { type = "table", item = "string", help = "rows; default: all names; idf counts all texts in any case" },
-  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "singular vectors" },
-  weight = { type = "string", default = "tfidf", values = { "tfidf", "bm25" }, help = "how a word counts" },
-  k1 = { type = "number", default = 1.2, min = 0, max = 100, help = "BM25: how soon repeats stop counting" },
-  b = { type = "number", default = 0.75, min = 0, max = 1, help = "BM25: how much long texts are discounted" },
-  ngrams = { type = "integer", default = 1, min = 1, max = 5, help = "up to so many words in a row are a term" },
-  min_df = { type = "integer", default = 3, min = 1, help = "texts that a term must be in" },
-  max_share = { type = "number", default = 0.2, min = 1e-9, max = 1, help = "largest share of the texts it may be in" },
-  stop = { type = "table|boolean", default = true, help = "words left out: a list; true: English; false: none" },
-  power = { type = "integer", default = 4, min = 0, max = 100, help = "power iterations of the randomised SVD" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.random = {
-  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
-  genes = { type = "table", item = "string", help = "default: the genes of the data" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.read = {
-  transpose = { type = "boolean", help = "genes are columns; default: as the file looks" },
-}
-
-M.schema.concat = {
-  weights = { type = "table", item = "number", min = 0, help = "one per part; default 1" },
-  normalise = { type = "boolean", default = true, help = "scale every part to vectors of length 1 first" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.permuted = {
-  of = { type = "table", required = true, help = "an embedding or a recipe" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
 
 -- ---- recipes ----------------------------------------------------------------
 
@@ -131,7 +43,8 @@ function Recipe:__tostring()
 end
 
 --- The Embedding of a recipe.
----@param env? table  { genes = names that will be asked for, seed = integer, progress = function(done, total) }
+---@param env? table  { genes = names that will be asked for, responses = data whose control cells may be used, seed =
+---  integer, progress = function(done, total) }
 ---@return Embedding
 function Recipe:build(env)
   env = env or {}
@@ -455,6 +368,44 @@ function M.text(texts, opts)
   return make_text(texts, options.check("embed.text", without(opts, "texts"), M.schema.text))
 end
 
+-- ---- co-expression ------------------------------------------------------------
+
+local function make_coexpression(data, o)
+  local coexpression = require "dynamo.coexpression"
+  if o.method == "pca" then
+    local r = coexpression.pca(data, { dim = o.dim, scale = o.scale, power = o.power, rows = o.rows, seed = o.seed or 1 })
+    return embedding.new { genes = r.genes, values = r.values:to "float", left_out = r.left_out, source = r.source,
+      singular = r.singular }
+  end
+  local g = coexpression.graph(data, { top = o.top, threshold = o.threshold, absolute = o.absolute, rows = o.rows })
+  local walk = without(o.walk, "graph")
+  walk.dim, walk.seed, walk.progress = walk.dim or o.dim, walk.seed or o.seed, walk.progress or o.progress
+  return M.node2vec(g, walk)
+end
+
+--- Genes by how they vary over control cells: principal components (of the correlations, or with scale = false the
+--- covariances), or node2vec on the network of correlations (the rule of GEARS: the 20 largest |Pearson| above 0.4).
+---
+--- Cells are centred on their own context; perturbed cells count only if their rows are named, which must be training
+--- rows. Sparse matrices stay sparse. Genes that do not vary (pca) or have no edge (node2vec) are in `left_out`. Raises EOPTION,
+--- EVALUE (fewer than 3 control cells), ECANCEL.
+---@param data table|string  Responses, { genes =, values = }, a file; or the options for a recipe (its data are `data`, or
+---  the responses of the experiment)
+---@param opts? table  see `dynamo.embed.schema.coexpression`
+---@return Embedding|table
+function M.coexpression(data, opts)
+  local given = type(data) == "string" or type(data) == "table" and (data.values or data.rows and data.delta)
+  if opts == nil and type(data) == "table" and not given then
+    local o = options.check("embed.coexpression", data, M.schema.coexpression)
+    return recipe("coexpression", o, function(built, env)
+      local from = built.data or env.responses
+      if not from then raise "embed.coexpression: the data are not known (give data = ...)" end
+      return make_coexpression(from, built)
+    end)
+  end
+  return make_coexpression(data, options.check("embed.coexpression", without(opts, "data"), M.schema.coexpression))
+end
+
 -- ---- controls, files, combinations --------------------------------------------
 
 local function make_random(genes, o)
@@ -549,7 +500,7 @@ function M.concat(parts)
   end
   if not lazy then return make_concat(list, o) end
   return recipe("concat", o, function(built, env, members)
-    local made, inner = {}, { genes = env.genes, seed = built.seed, progress = built.progress }
+    local made, inner = {}, { genes = env.genes, responses = env.responses, seed = built.seed, progress = built.progress }
     for i, v in ipairs(members) do made[i] = embedded(v, inner) end
     return make_concat(made, built)
   end, list)

@@ -246,7 +246,7 @@ local function builder(R, report)
         return k.value
       end
     end
-    local value = e:build { genes = genes, seed = 1, progress = report }
+    local value = e:build { genes = genes, responses = R, seed = 1, progress = report }
     known[#known + 1] = { recipe = e, value = value }
     return value
   end

@@ -64,6 +64,10 @@ The k other rows with the largest cosine, best first, ties by number; 0 where th
 Texts as bags of words: lower-case words of at least two characters, TF-IDF (1 + ln tf)(ln((1 + N)/(1 + df)) + 1) or BM25
 (Robertson and Zaragoza 2009), rows of length 1. opts: ngrams 1 (words in a row that are a term), min_df 3, max_share 0.2
 (of the texts), stop (list of words left out), bm25 false, k1 1.2, b 0.75. Raises EVALUE, ECANCEL. Time O(bytes ngrams).]] },
+  ["correlated"] = { sig = "core.correlated(x, k[, opts]) -> numbers, correlations, double (genes, k)", doc = [[
+For every gene of x (cells, genes; tensor or sparse, which stays sparse) the k others with the largest Pearson correlation,
+best first, ties by number; 0 where there are fewer. opts: absolute true (by size, keeping the sign), groups (per cell, from
+1: each group's means are removed), progress. Raises ECANCEL. Time O(entries genes).]] },
   ["random_vectors"] = { sig = "core.random_vectors(names, dim, seed) -> tensor float (names, dim)", doc = [[
 N(0, 1/dim) numbers that depend on the name and the seed alone.]] },
 }
