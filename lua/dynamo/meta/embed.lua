@@ -2,7 +2,8 @@
 return {
   ["graph"] = { sig = "core.graph(names, from, to[, weights[, opts]]) -> Graph", doc = [[
 A graph from lists: names of the nodes (or nil: as they come), sources and targets by name, weights (list or tensor, one
-per edge; nil: 1). opts: directed (true), signed (false: a negative weight is an error), loops (false), source (a title).
+per edge; nil: 1). opts: directed (true), signed (false: a negative weight is an error), signs (of the edges, one each, -1 0 1; default:
+those of the weights), loops (false), source (a title).
 Repeated pairs become one with the largest |weight|; contradictory signs give sign 0. Time O(edges).]] },
   ["read_graph"] = { sig = "core.read_graph(path[, opts]) -> Graph", doc = [[
 Read an edge list. opts: from, to, weight, sign (columns), names (file), directed, min_score, loops. Raises EIO, EFORMAT,
