@@ -112,11 +112,23 @@ local function pass(o, keys)
   return t
 end
 
+-- The options of a method: deepwalk is p = q = 1, second-order LINE has the edges themselves as pairs.
+local function with_method(o)
+  if o.method == "node2vec" then return o end
+  if o.p ~= 1 or o.q ~= 1 then
+    err.raise { code = "EOPTION", message = ("embed.node2vec: method '%s' has p = q = 1"):format(o.method) }
+  end
+  local r = without(o, "window")
+  r.window = o.method == "line" and 1 or o.window
+  return r
+end
+
 local function make_node2vec(g, o)
+  o = with_method(o)
   local use, alone = connected(graph_of(g))
   if use:edges() == 0 then raise "node2vec: the graph has no edges" end
   local x = core.node2vec(use, pass(o, "dim walks length window p q negatives epochs lr direction weighted"))
-  return embedding.new { genes = use:names(), values = x, source = title("node2vec", use, o.dim), left_out = alone }
+  return embedding.new { genes = use:names(), values = x, source = title(o.method, use, o.dim), left_out = alone }
 end
 
 -- f(graph, opts) gives the embedding, f { graph =, ... } the recipe.
@@ -135,7 +147,8 @@ end
 
 --- Node2vec (Grover and Leskovec, KDD 2016): biased random walks, then skip-gram with negative sampling.
 ---
---- Walks follow edges in both directions by default. The embedding holds every node that has an edge; nodes
+--- Also DeepWalk (Perozzi, Al-Rfou and Skiena 2014: p = q = 1) and second-order LINE (Tang et al. 2015: pairs are edges, in
+--- proportion to their weight). Walks follow edges in both directions by default. The embedding holds every node that has an edge; nodes
 --- without one are in `left_out`. The same seed gives the same bytes for any number of threads. Raises EOPTION, EVALUE
 --- (no edges), ECANCEL.
 ---
@@ -159,6 +172,25 @@ local function reached(names, x)
   return keep, genes, none
 end
 
+local function make_netmf(g, o)
+  local use, alone = connected(graph_of(g))
+  if use:edges() == 0 then raise "netmf: the graph has no edges" end
+  local t = without(o, "graph")
+  t.seed = t.seed or 1
+  local x = require("dynamo.factorise").vectors(use, t)
+  return embedding.new { genes = use:names(), values = x:to "float", left_out = alone,
+    source = title(o.method, use, select(2, x:size())) }
+end
+
+--- Nodes by a factorisation of what walks would see: ProNE (Zhang et al. 2019), sparse and fast, or NetMF (Qiu et al.
+--- 2018), the matrix that skip-gram factorises in the limit, dense, for graphs of up to 6,000 nodes.
+---
+--- Nodes without an edge are in `left_out`. Raises EOPTION, EVALUE (no edges, too many nodes).
+---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
+---@param opts? table  see `dynamo.embed.schema.netmf`
+---@return Embedding|table
+M.netmf = from_graph("netmf", make_netmf)
+
 local function make_spectral(g, o)
   g = graph_of(g)
   local use = connected(g)
@@ -169,7 +201,10 @@ local function make_spectral(g, o)
       o.components == "largest" and "largest component" or "graph", use:nodes()),
       ("dim = %d or less"):format(math.max(1, use:nodes() - 1)))
   end
-  local x, lambda, residual = core.spectral(use, pass(o, "dim laplacian weighted signed tol"))
+  local given = pass(o, "dim laplacian weighted signed tol")
+  if o.diffusion then given.laplacian = "random_walk" end
+  local x, lambda, residual = core.spectral(use, given)
+  if o.diffusion then x = x * ((lambda * -1) + 1):abs():pow(o.diffusion):reshape(1, o.dim) end
   local keep, genes, left = reached(use:names(), x)
   local inside = {}
   for _, name in ipairs(use:names()) do inside[name] = true end
@@ -183,7 +218,7 @@ end
 ---
 --- Edges count in both directions. The constant vector of a component is left out. Values are scaled to a mean
 --- square of 1 per dimension. `e.eigenvalues` (dim), `e.residual` (the largest norm of S u - (1 - lambda) u).
---- Nodes outside the largest component are in `left_out` (components = "all": those that no vector reaches).
+--- With `diffusion` = t they are the diffusion map after t steps (Coifman and Lafon 2006). Nodes outside the largest component are in `left_out` (components = "all": those that no vector reaches).
 --- Raises EOPTION, EVALUE (dim too large, no edges), ENOCONV, ECANCEL.
 ---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
 ---@param opts? table  see `dynamo.embed.schema.spectral`

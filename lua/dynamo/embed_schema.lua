@@ -5,6 +5,8 @@ local seed_rule = { type = "integer", min = 0, max = 2 ^ 53, help = "default: th
 local progress_rule = { type = "function", help = "called with (done, total)" }
 
 M.node2vec = {
+  method = { type = "string", default = "node2vec", values = { "node2vec", "deepwalk", "line" },
+    help = "deepwalk: p = q = 1; line: second order, pairs are edges by weight (window 1)" },
   graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
   dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
   walks = { type = "integer", default = 10, min = 1, max = 100000, help = "walks from every node" },
@@ -21,6 +23,22 @@ M.node2vec = {
   progress = progress_rule,
 }
 
+M.netmf = {
+  graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
+  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
+  method = { type = "string", default = "prone", values = { "prone", "netmf" },
+    help = "sparse factorisation and propagation; or the dense matrix of window steps, for small graphs" },
+  window = { type = "integer", default = 10, min = 1, max = 100, help = "netmf: steps of the walks" },
+  negatives = { type = "number", default = 1, min = 1e-3, max = 1000, help = "negative samples" },
+  order = { type = "integer", default = 10, min = 1, max = 100, help = "prone: terms of the propagation; 1: none" },
+  mu = { type = "number", default = 0.2, min = 0, max = 2, help = "prone: centre of the band of eigenvalues" },
+  theta = { type = "number", default = 0.5, min = 1e-3, max = 10, help = "prone: its width" },
+  weighted = { type = "boolean", default = true, help = "use |weight|" },
+  power = { type = "integer", default = 4, min = 0, max = 100, help = "power iterations of the randomised SVD" },
+  seed = seed_rule,
+  progress = progress_rule,
+}
+
 M.spectral = {
   graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
   dim = { type = "integer", default = 128, min = 1, max = 512, help = "eigenvectors" },
@@ -28,6 +46,8 @@ M.spectral = {
     help = "I - D^-1/2 A D^-1/2, or I - D^-1 A" },
   weighted = { type = "boolean", default = true, help = "use |weight|" },
   signed = { type = "boolean", default = false, help = "signed Laplacian: repression pulls apart" },
+  diffusion = { type = "number", min = 0, max = 100,
+    help = "diffusion map: random-walk vectors times (1 - lambda)^t; give t" },
   components = { type = "string", default = "largest", values = { "largest", "all" },
     help = "embed the largest connected component, or whatever the eigenvectors reach" },
   tol = { type = "number", default = 1e-6, min = 1e-12, max = 0.1, help = "residual of an eigenvector" },
