@@ -178,8 +178,8 @@ local function collect(self, row, key, context, scope)
   return values, names
 end
 
---- Mean of an embedding with its interval: { mean, lo, hi, n, ... }; scope "all" or "matched" (perturbations whose genes have a
---- vector in every embedding).
+--- Mean of an embedding with its interval: { mean, lo, hi, n, ... }; scope "all" or "matched" (perturbations
+--- whose genes have a vector in every embedding).
 ---@param name string  of an embedding or control: "text", "permuted:text", "random"
 ---@param key string  "pearson@centroid/all-target", "auroc"
 ---@param context? string  default: the first
@@ -444,7 +444,8 @@ function class:text()
 end
 
 --- The columns of compare.csv.
-M.columns = { "comparison", "context", "metric", "scope", "embedding", "versus", "value", "lo", "hi", "p", "holm", "n", "rank" }
+M.columns = { "comparison", "context", "metric", "scope", "embedding", "versus", "value", "lo", "hi", "p", "holm", "n",
+  "rank" }
 
 --- The text of compare.csv: a line per embedding and scope, and one per difference.
 ---@return string
@@ -491,7 +492,8 @@ local function of_files(o)
   for _, path in ipairs(o.graphs or {}) do
     local g = graph.read(path)
     for _, make in ipairs { embed.node2vec, embed.spectral, embed.netmf } do
-      list[#list + 1] = make { graph = g, dim = make == embed.spectral and math.min(128, g:component():nodes() - 2) or 128 }
+      local dim = make == embed.spectral and math.max(1, math.min(128, g:component():nodes() - 2)) or 128
+      list[#list + 1] = make { graph = g, dim = dim }
     end
   end
   local sets = #(o.sets or {}) > 0 and require("dynamo.annotation").read(o.sets) or nil
@@ -507,7 +509,8 @@ local function of_files(o)
 end
 
 --- What `dynamo compare` does. Raises EUSAGE and what the run raises.
----@param o table  { what = FILE.lua or data file, graphs =, sets =, texts =, vectors =, coexpression =, settings =, out =, quiet = }
+---@param o table  { what = FILE.lua or data file, graphs =, sets =, texts =, vectors =, coexpression =, settings =,
+---  out =, quiet = }
 ---@return table Comparison
 function M.main(o)
   require("dynamo.setting").give(o.settings or {})

@@ -148,7 +148,8 @@ end
 --- Node2vec (Grover and Leskovec, KDD 2016): biased random walks, then skip-gram with negative sampling.
 ---
 --- Also DeepWalk (Perozzi, Al-Rfou and Skiena 2014: p = q = 1) and second-order LINE (Tang et al. 2015: pairs are edges, in
---- proportion to their weight). Walks follow edges in both directions by default. The embedding holds every node that has an edge; nodes
+--- proportion to their weight). Walks follow edges in both directions by default. The embedding holds every node that
+--- has an edge; nodes
 --- without one are in `left_out`. The same seed gives the same bytes for any number of threads. Raises EOPTION, EVALUE
 --- (no edges), ECANCEL.
 ---
@@ -218,7 +219,8 @@ end
 ---
 --- Edges count in both directions. The constant vector of a component is left out. Values are scaled to a mean
 --- square of 1 per dimension. `e.eigenvalues` (dim), `e.residual` (the largest norm of S u - (1 - lambda) u).
---- With `diffusion` = t they are the diffusion map after t steps (Coifman and Lafon 2006). Nodes outside the largest component are in `left_out` (components = "all": those that no vector reaches).
+--- With `diffusion` = t they are the diffusion map after t steps (Coifman and Lafon 2006). Nodes outside the largest
+--- component are in `left_out` (components = "all": those that no vector reaches).
 --- Raises EOPTION, EVALUE (dim too large, no edges), ENOCONV, ECANCEL.
 ---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
 ---@param opts? table  see `dynamo.embed.schema.spectral`
@@ -422,7 +424,8 @@ end
 --- covariances), or node2vec on the network of correlations (the rule of GEARS: the 20 largest |Pearson| above 0.4).
 ---
 --- Cells are centred on their own context; perturbed cells count only if their rows are named, which must be training
---- rows. Sparse matrices stay sparse. Genes that do not vary (pca) or have no edge (node2vec) are in `left_out`. Raises EOPTION,
+--- rows. Sparse matrices stay sparse. Genes that do not vary (pca) or have no edge (node2vec) are in `left_out`. Raises
+--- EOPTION,
 --- EVALUE (fewer than 3 control cells), ECANCEL.
 ---@param data table|string  Responses, { genes =, values = }, a file; or the options for a recipe (its data are `data`, or
 ---  the responses of the experiment)
