@@ -418,14 +418,14 @@ function class:text()
   for _, context in ipairs(self.results.contexts) do
     for _, h in ipairs(self.results.head) do
       local t = score_table(self, context, h)
-      local n = 0
-      for _, keep in pairs(self.matched) do n = n + (keep and 1 or 0) end
+      local first = self.names[1]
+      local n, all = self:summary(first, h[1], context, "matched").n, self:summary(first, h[1], context, "all").n
       out[#out + 1] = ("%s, %s: %s (%s), %s on each embedding\n"):format(self.options.name, label.safe(context), h[2], h[1],
         self.results:main().model)
       out[#out + 1] = tabular.format(t.columns, t.rows)
       if self.results.kind ~= "label" then
-        out[#out + 1] = ("matched: the %d of %d perturbations whose genes have a vector in every embedding"):format(n,
-          #self.R.rows)
+        out[#out + 1] = ("matched: the %d of %d tested perturbations whose genes have a vector in every embedding"):format(n,
+          all)
       end
       out[#out + 1] = ""
       for _, c in ipairs(self:claims(h[1], context)) do
