@@ -18,6 +18,7 @@ dynamo: transcriptomic responses to genetic perturbations nobody has measured ye
   dynamo FILE.lua [arguments]            run a script; dynamo -e 'CODE'; dynamo - reads it
   dynamo inspect FILE ...                what a data or model file has, and how to read it
   dynamo predict MODEL --genes A,B+C -o OUT.h5ad [--controls FILE.h5ad]
+  dynamo compare FILE.lua                which embedding helps? or DATA.h5ad --graph G --text T ...
   dynamo simulate --out FOLDER           write a data set with a known operator
   dynamo help [TOPIC]                    manual pages: dynamo help embed.node2vec
 
@@ -214,6 +215,25 @@ commands.predict = {
   function(o, global)
     module_main("dynamo.predict", "main") { model = o.model, genes = list(o.genes, "--genes"), controls = o.controls,
       out = o.out, context = o.context, quiet = global.quiet }
+  end,
+}
+
+commands.compare = {
+  "Compare embeddings of genes and their controls: the same model and splits on each.",
+  function(p)
+    p:argument("what", "a Lua file that returns dynamo.compare { ... }, or a data file")
+    p:option("--graph", "a network: node2vec, spectral and netmf"):count "*"
+    p:option("--sets", "gene sets (GMT): annotation"):count "*"
+    p:option("--text", "a table of names and descriptions"):count "*"
+    p:option("--vectors", "a file of vectors"):count "*"
+    p:flag("--coexpression", "components of the control cells")
+    p:option("-o --out", "folder of the results (default: runs/compare)")
+    p:argument("settings", "key=value: train.epochs=100 seeds=1..5 model.latent=32"):args "*"
+  end,
+  function(o, global)
+    module_main("dynamo.compare", "main") { what = o.what, graphs = o.graph, sets = o.sets, texts = o.text,
+      vectors = o.vectors, coexpression = o.coexpression, settings = settings(o.settings), out = o.out,
+      quiet = global.quiet }
   end,
 }
 

@@ -13,81 +13,9 @@ local err = require "dynamo.error"
 local label = require "dynamo.label"
 local options = require "dynamo.options"
 
-local M = { schema = {} }
+local M = { schema = require "dynamo.embed_schema" }
 
 local function raise(message, hint) err.raise { code = "EVALUE", message = message, hint = hint } end
-
-local seed_rule = { type = "integer", min = 0, max = 2 ^ 53, help = "default: the seed of the run, else 1" }
-local progress_rule = { type = "function", help = "called with (done, total)" }
-
-M.schema.node2vec = {
-  graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
-  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
-  walks = { type = "integer", default = 10, min = 1, max = 100000, help = "walks from every node" },
-  length = { type = "integer", default = 80, min = 2, max = 10000, help = "nodes of a walk" },
-  window = { type = "integer", default = 10, min = 1, max = 100, help = "largest distance within a walk" },
-  p = { type = "number", default = 1, min = 1e-3, max = 1e3, help = "return: larger steps back less often" },
-  q = { type = "number", default = 1, min = 1e-3, max = 1e3, help = "in-out: larger stays near" },
-  negatives = { type = "integer", default = 5, min = 1, max = 64, help = "negative samples per window" },
-  epochs = { type = "integer", default = 1, min = 1, max = 10000, help = "passes, each over new walks" },
-  lr = { type = "number", default = 0.025, min = 1e-6, max = 1, help = "learning rate, decays to 0" },
-  direction = { type = "string", default = "both", values = { "both", "out", "in" }, help = "edges to walk" },
-  weighted = { type = "boolean", default = true, help = "walk in proportion to |weight|" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.spectral = {
-  graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
-  dim = { type = "integer", default = 128, min = 1, max = 512, help = "eigenvectors" },
-  laplacian = { type = "string", default = "normalised", values = { "normalised", "random_walk" },
-    help = "I - D^-1/2 A D^-1/2, or I - D^-1 A" },
-  weighted = { type = "boolean", default = true, help = "use |weight|" },
-  signed = { type = "boolean", default = false, help = "signed Laplacian: repression pulls apart" },
-  components = { type = "string", default = "largest", values = { "largest", "all" },
-    help = "embed the largest connected component, or whatever the eigenvectors reach" },
-  tol = { type = "number", default = 1e-6, min = 1e-12, max = 0.1, help = "residual of an eigenvector" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.annotation = {
-  sets = { type = "table|string", help = "sets, as dynamo.annotation.read gives them, or GMT files to read" },
-  genes = { type = "table", item = "string", help = "rows; default: all genes of the sets" },
-  universe = { default = "annotation", values = { "annotation", "rows" },
-    help = "genes that set sizes are counted in: all of the annotation, or the rows alone" },
-  counted = { type = "table", item = "string", help = "genes that set sizes are counted in, instead" },
-  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "singular vectors" },
-  min_size = { type = "integer", default = 3, min = 1, help = "smallest set used" },
-  max_size = { type = "integer", default = 1000, min = 1, help = "largest set used" },
-  power = { type = "integer", default = 6, min = 0, max = 100, help = "power iterations of the randomised SVD" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.random = {
-  dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
-  genes = { type = "table", item = "string", help = "default: the genes of the data" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.read = {
-  transpose = { type = "boolean", help = "genes are columns; default: as the file looks" },
-}
-
-M.schema.concat = {
-  weights = { type = "table", item = "number", min = 0, help = "one per part; default 1" },
-  normalise = { type = "boolean", default = true, help = "scale every part to vectors of length 1 first" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
-
-M.schema.permuted = {
-  of = { type = "table", required = true, help = "an embedding or a recipe" },
-  seed = seed_rule,
-  progress = progress_rule,
-}
 
 -- ---- recipes ----------------------------------------------------------------
 
@@ -115,7 +43,8 @@ function Recipe:__tostring()
 end
 
 --- The Embedding of a recipe.
----@param env? table  { genes = names that will be asked for, seed = integer, progress = function(done, total) }
+---@param env? table  { genes = names that will be asked for, responses = data whose control cells may be used, seed =
+---  integer, progress = function(done, total) }
 ---@return Embedding
 function Recipe:build(env)
   env = env or {}
@@ -183,11 +112,23 @@ local function pass(o, keys)
   return t
 end
 
+-- The options of a method: deepwalk is p = q = 1, second-order LINE has the edges themselves as pairs.
+local function with_method(o)
+  if o.method == "node2vec" then return o end
+  if o.p ~= 1 or o.q ~= 1 then
+    err.raise { code = "EOPTION", message = ("embed.node2vec: method '%s' has p = q = 1"):format(o.method) }
+  end
+  local r = without(o, "window")
+  r.window = o.method == "line" and 1 or o.window
+  return r
+end
+
 local function make_node2vec(g, o)
+  o = with_method(o)
   local use, alone = connected(graph_of(g))
   if use:edges() == 0 then raise "node2vec: the graph has no edges" end
   local x = core.node2vec(use, pass(o, "dim walks length window p q negatives epochs lr direction weighted"))
-  return embedding.new { genes = use:names(), values = x, source = title("node2vec", use, o.dim), left_out = alone }
+  return embedding.new { genes = use:names(), values = x, source = title(o.method, use, o.dim), left_out = alone }
 end
 
 -- f(graph, opts) gives the embedding, f { graph =, ... } the recipe.
@@ -206,7 +147,9 @@ end
 
 --- Node2vec (Grover and Leskovec, KDD 2016): biased random walks, then skip-gram with negative sampling.
 ---
---- Walks follow edges in both directions by default. The embedding holds every node that has an edge; nodes
+--- Also DeepWalk (Perozzi, Al-Rfou and Skiena 2014: p = q = 1) and second-order LINE (Tang et al. 2015: pairs are edges, in
+--- proportion to their weight). Walks follow edges in both directions by default. The embedding holds every node that
+--- has an edge; nodes
 --- without one are in `left_out`. The same seed gives the same bytes for any number of threads. Raises EOPTION, EVALUE
 --- (no edges), ECANCEL.
 ---
@@ -230,6 +173,25 @@ local function reached(names, x)
   return keep, genes, none
 end
 
+local function make_netmf(g, o)
+  local use, alone = connected(graph_of(g))
+  if use:edges() == 0 then raise "netmf: the graph has no edges" end
+  local t = without(o, "graph")
+  t.seed = t.seed or 1
+  local x = require("dynamo.factorise").vectors(use, t)
+  return embedding.new { genes = use:names(), values = x:to "float", left_out = alone,
+    source = title(o.method, use, select(2, x:size())) }
+end
+
+--- Nodes by a factorisation of what walks would see: ProNE (Zhang et al. 2019), sparse and fast, or NetMF (Qiu et al.
+--- 2018), the matrix that skip-gram factorises in the limit, dense, for graphs of up to 6,000 nodes.
+---
+--- Nodes without an edge are in `left_out`. Raises EOPTION, EVALUE (no edges, too many nodes).
+---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
+---@param opts? table  see `dynamo.embed.schema.netmf`
+---@return Embedding|table
+M.netmf = from_graph("netmf", make_netmf)
+
 local function make_spectral(g, o)
   g = graph_of(g)
   local use = connected(g)
@@ -240,7 +202,10 @@ local function make_spectral(g, o)
       o.components == "largest" and "largest component" or "graph", use:nodes()),
       ("dim = %d or less"):format(math.max(1, use:nodes() - 1)))
   end
-  local x, lambda, residual = core.spectral(use, pass(o, "dim laplacian weighted signed tol"))
+  local given = pass(o, "dim laplacian weighted signed tol")
+  if o.diffusion then given.laplacian = "random_walk" end
+  local x, lambda, residual = core.spectral(use, given)
+  if o.diffusion then x = x * ((lambda * -1) + 1):abs():pow(o.diffusion):reshape(1, o.dim) end
   local keep, genes, left = reached(use:names(), x)
   local inside = {}
   for _, name in ipairs(use:names()) do inside[name] = true end
@@ -254,7 +219,8 @@ end
 ---
 --- Edges count in both directions. The constant vector of a component is left out. Values are scaled to a mean
 --- square of 1 per dimension. `e.eigenvalues` (dim), `e.residual` (the largest norm of S u - (1 - lambda) u).
---- Nodes outside the largest component are in `left_out` (components = "all": those that no vector reaches).
+--- With `diffusion` = t they are the diffusion map after t steps (Coifman and Lafon 2006). Nodes outside the largest
+--- component are in `left_out` (components = "all": those that no vector reaches).
 --- Raises EOPTION, EVALUE (dim too large, no edges), ENOCONV, ECANCEL.
 ---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
 ---@param opts? table  see `dynamo.embed.schema.spectral`
@@ -373,6 +339,111 @@ function M.annotation(sets, opts)
   return make_annotation(sets, options.check("embed.annotation", without(opts, "sets"), M.schema.annotation))
 end
 
+-- ---- texts ------------------------------------------------------------------
+
+-- Places of those of `genes` that are among the names.
+local function places(names, genes)
+  if not genes then return first(#names) end
+  local at, out = {}, {}
+  for i, name in ipairs(names) do at[name] = i end
+  for _, g in ipairs(unique(genes)) do out[#out + 1] = at[g] end
+  return out
+end
+
+local function make_text(given, o)
+  local t = require("dynamo.text").of(given)
+  local stop = o.stop == true and require("dynamo.stopwords").english() or o.stop or nil
+  local m, idf, terms = core.terms(t.texts, { ngrams = o.ngrams, min_df = o.min_df, max_share = o.max_share, stop = stop,
+    bm25 = o.weight == "bm25", k1 = o.k1, b = o.b })
+  local at, rows = places(t.names, o.genes), {}
+  for i, k in ipairs(at) do rows[i] = t.names[k] end
+  local sub = m:rows(at)
+  local keep, have = annotated(rows, sub)
+  if #have == 0 then
+    raise(("text: none of %d texts has a term that is in at least %d texts and at most %g of them"):format(#rows,
+      o.min_df, o.max_share))
+  end
+  local known, left = {}, {}
+  for _, name in ipairs(have) do known[name] = true end
+  for _, name in ipairs(o.genes and unique(o.genes) or t.names) do
+    if not known[name] then left[#left + 1] = name end
+  end
+  sub = sub:rows(keep)
+  local dim = math.min(o.dim, #have, #terms)
+  local u = core.sparse_svd(sub, dim, pass(o, "power"))
+  local file = t.file and t.file:match "[^/]*$" .. " " or ""
+  return embedding.new { genes = have, values = u:to "float", left_out = left, membership = sub, term_idf = idf,
+    terms = terms, source = ("text %s%d terms dim=%d"):format(file, #terms, dim) }
+end
+
+--- Genes by the words of their descriptions: TF-IDF (1 + ln tf)(ln((1 + N)/(1 + df)) + 1) or BM25 over lower-case words
+--- of at least two characters, rows of length 1, then the leading singular vectors, U S, not centred (Deerwester et al.
+--- 1990; randomised SVD: Halko, Martinsson and Tropp 2011).
+---
+--- `e.membership` is the full matrix of terms (`e.terms`), and `e:similarity(a, b)` its cosine. Genes without a text or
+--- without a known word are in `left_out`. Raises EIO, EFORMAT, EOPTION, EVALUE (no term is left), ECANCEL.
+---
+---     local e = dynamo.embed.text("gene_summaries.tsv.gz", { dim = 256 })
+---@param texts string|table  a file, { names =, texts = }, a map from name to text; or the options, with `texts`, for a
+---  recipe (its rows are `genes`, or the genes of the data when it is built)
+---@param opts? table  see `dynamo.embed.schema.text`
+---@return Embedding|table
+function M.text(texts, opts)
+  local shaped = type(texts) == "table" and (type(texts.texts) == "string" or type(texts.texts) == "table"
+    and not texts.names)
+  if opts == nil and shaped then
+    local o = options.check("embed.text", texts, M.schema.text)
+    return recipe("text", o, function(built, env)
+      if built.genes == nil then built.genes = env.genes end
+      return make_text(built.texts, built)
+    end)
+  end
+  if type(texts) ~= "string" and type(texts) ~= "table" then
+    err.raise { code = "EOPTION", message = "embed.text: a file or a table of texts expected (got "
+      .. options.quote(texts) .. ")" }
+  end
+  return make_text(texts, options.check("embed.text", without(opts, "texts"), M.schema.text))
+end
+
+-- ---- co-expression ------------------------------------------------------------
+
+local function make_coexpression(data, o)
+  local coexpression = require "dynamo.coexpression"
+  if o.method == "pca" then
+    local r = coexpression.pca(data, { dim = o.dim, scale = o.scale, power = o.power, rows = o.rows, seed = o.seed or 1 })
+    return embedding.new { genes = r.genes, values = r.values:to "float", left_out = r.left_out, source = r.source,
+      singular = r.singular }
+  end
+  local g = coexpression.graph(data, { top = o.top, threshold = o.threshold, absolute = o.absolute, rows = o.rows })
+  local walk = without(o.walk, "graph")
+  walk.dim, walk.seed, walk.progress = walk.dim or o.dim, walk.seed or o.seed, walk.progress or o.progress
+  return M.node2vec(g, walk)
+end
+
+--- Genes by how they vary over control cells: principal components (of the correlations, or with scale = false the
+--- covariances), or node2vec on the network of correlations (the rule of GEARS: the 20 largest |Pearson| above 0.4).
+---
+--- Cells are centred on their own context; perturbed cells count only if their rows are named, which must be training
+--- rows. Sparse matrices stay sparse. Genes that do not vary (pca) or have no edge (node2vec) are in `left_out`. Raises
+--- EOPTION,
+--- EVALUE (fewer than 3 control cells), ECANCEL.
+---@param data table|string  Responses, { genes =, values = }, a file; or the options for a recipe (its data are `data`, or
+---  the responses of the experiment)
+---@param opts? table  see `dynamo.embed.schema.coexpression`
+---@return Embedding|table
+function M.coexpression(data, opts)
+  local given = type(data) == "string" or type(data) == "table" and (data.values or data.rows and data.delta)
+  if opts == nil and type(data) == "table" and not given then
+    local o = options.check("embed.coexpression", data, M.schema.coexpression)
+    return recipe("coexpression", o, function(built, env)
+      local from = built.data or env.responses
+      if not from then raise "embed.coexpression: the data are not known (give data = ...)" end
+      return make_coexpression(from, built)
+    end)
+  end
+  return make_coexpression(data, options.check("embed.coexpression", without(opts, "data"), M.schema.coexpression))
+end
+
 -- ---- controls, files, combinations --------------------------------------------
 
 local function make_random(genes, o)
@@ -467,7 +538,7 @@ function M.concat(parts)
   end
   if not lazy then return make_concat(list, o) end
   return recipe("concat", o, function(built, env, members)
-    local made, inner = {}, { genes = env.genes, seed = built.seed, progress = built.progress }
+    local made, inner = {}, { genes = env.genes, responses = env.responses, seed = built.seed, progress = built.progress }
     for i, v in ipairs(members) do made[i] = embedded(v, inner) end
     return make_concat(made, built)
   end, list)

@@ -246,7 +246,7 @@ local function builder(R, report)
         return k.value
       end
     end
-    local value = e:build { genes = genes, seed = 1, progress = report }
+    local value = e:build { genes = genes, responses = R, seed = 1, progress = report }
     known[#known + 1] = { recipe = e, value = value }
     return value
   end
@@ -330,7 +330,9 @@ local function run_seed(job, k, bar)
   for _, r in ipairs(job.rows) do
     local name = ("seed %d %s"):format(job.seeds[k], r.model)
     local report = bar(name, r.weight)
+    local started = core.time()
     local predicted, flags, fitted = fit_and_predict(job, r, S, k, report)
+    r.seconds = (r.seconds or 0) + core.time() - started
     local values, info = score(job, S, predicted, flags, centroid)
     r.values[k], r.flags[k], r.predicted = values, flags, predicted
     if k == 1 then r.first, r.fitted = predicted, r.main and fitted or nil end

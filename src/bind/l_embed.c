@@ -7,9 +7,11 @@
 #include "bind/l_graph.h"
 #include "core/rng.h"
 #include "embed/annotation.h"
+#include "embed/coexpression.h"
 #include "embed/neighbours.h"
 #include "embed/node2vec.h"
 #include "embed/spectral.h"
+#include "embed/terms.h"
 
 /* Push field 'key' of the table at 'arg' (or nil); its stack index. */
 static int push_field(lua_State *L, int arg, const char *key) {
@@ -303,6 +305,48 @@ static int sparse_svd(lua_State *L) {
       L, dyn_sparse_svd(u, s, a, (int)k, power, seed, &w.poll, &e), &e, 2);
 }
 
+/* ---- texts ---------------------------------------------------------------- */
+
+/* The strings of the list at 'arg', which keeps them alive. */
+static dyn_document *documents(lua_State *L, int arg, ptrdiff_t *n) {
+  luaL_checktype(L, arg, LUA_TTABLE);
+  *n = (ptrdiff_t)lua_rawlen(L, arg);
+  dyn_document *d = dyn_scratch(L, (size_t)*n, sizeof *d);
+  for (ptrdiff_t i = 0; i < *n; i++) {
+    d[i].s = name_at(L, arg, i + 1, &d[i].len);
+    lua_pop(L, 1);
+  }
+  return d;
+}
+
+static const char *term_at(const void *ud, ptrdiff_t i) {
+  return dyn_names_get(ud, (int32_t)i);
+}
+
+/* terms(texts[, opts]): sparse (texts, terms), idf (terms), the terms */
+static int terms(lua_State *L) {
+  dyn_err e;
+  dyn_watch w;
+  ptrdiff_t n;
+  lua_settop(L, 2);
+  int stop = push_field(L, 2, "stop");
+  dyn_terms_opts o = {.ngrams = bounded(L, 2, "ngrams", 1, 1, 5),
+                      .min_df = bounded(L, 2, "min_df", 3, 1, INT32_MAX),
+                      .max_share = dyn_fieldnum(L, 2, "max_share", 0.2),
+                      .bm25 = dyn_fieldbool(L, 2, "bm25", false),
+                      .k1 = dyn_fieldnum(L, 2, "k1", 1.2),
+                      .b = dyn_fieldnum(L, 2, "b", 0.75)};
+  if (!lua_isnil(L, stop)) o.stop = read_names(L, stop);
+  const dyn_document *d = documents(L, 1, &n);
+  dyn_names *names = push_names(L);
+  dyn_csr *r = dyn_pushsparse(L);
+  dyn_tensor *idf = dyn_pushtensor(L);
+  dyn_watch_start(&w, L, 0); /* no callback: the strings must stay */
+  dyn_result(L, dyn_terms(r, idf, names, d, n, &o, &w.poll, &e), &e, 0);
+  dyn_pushstrings(L, names->n, term_at, names);
+  return 3;
+}
+
 /* ---- vectors -------------------------------------------------------------- */
 
 /* cosine(values, rows_a, rows_b): tensor double (na, nb); row 0: zeros */
@@ -333,6 +377,46 @@ static int neighbours(lua_State *L) {
   return 2;
 }
 
+/* correlated(x, k[, {groups, absolute, progress}]): x (cells, genes) a tensor or
+** sparse; numbers (genes, k), 0 for none, correlations (genes, k) */
+static int correlated(lua_State *L) {
+  dyn_err e;
+  dyn_watch w;
+  ptrdiff_t n = 0, genes, cells, k = dyn_checkint(L, 2);
+  lua_settop(L, 3);
+  dyn_expression x = {.ngroup = 1};
+  if (luaL_testudata(L, 1, DYN_SPARSE)) {
+    x.sparse = dyn_checksparse(L, 1);
+    cells = x.sparse->nrow, genes = x.sparse->ncol;
+  } else {
+    x.dense = dyn_checktensor(L, 1);
+    luaL_argcheck(L, x.dense->ndim == 2, 1, "a matrix is expected");
+    cells = x.dense->size[0], genes = x.dense->size[1];
+  }
+  luaL_argcheck(L, 1 <= k && k <= genes, 2, "out of range");
+  bool absolute = dyn_fieldbool(L, 3, "absolute", true);
+  int groups = push_field(L, 3, "groups"),
+      report = push_field(L, 3, "progress");
+  if (!lua_isnil(L, groups)) {
+    const int64_t *g = dyn_checkindices(L, groups, 1 << 20, false, &n);
+    luaL_argcheck(L, n == cells, 3, "one group per cell expected");
+    int32_t *group = dyn_scratch(L, (size_t)n, sizeof *group);
+    for (ptrdiff_t i = 0; i < n; i++) {
+      group[i] = (int32_t)g[i];
+      if (group[i] >= x.ngroup) x.ngroup = group[i] + 1;
+    }
+    x.group = group;
+  }
+  int32_t *id = dyn_scratch(L, (size_t)(genes * k), sizeof *id);
+  dyn_tensor *r = dyn_pushtensor(L), *c = dyn_pushtensor(L);
+  dyn_watch_start(&w, L, report);
+  dyn_result(L, dyn_tensor_new(r, DYN_F64, 2, (ptrdiff_t[]){genes, k}, &e), &e,
+             0);
+  dyn_result(L, dyn_correlated(id, c, &x, k, absolute, &w.poll, &e), &e, 0);
+  for (ptrdiff_t i = 0; i < genes * k; i++) dyn_f64(r)[i] = id[i] + 1;
+  return 2;
+}
+
 /* random_vectors(names, dim, seed): tensor float (n, dim), N(0, 1/dim); what a
 ** name gets depends on the name and the seed alone */
 static int random_vectors(lua_State *L) {
@@ -355,6 +439,7 @@ static int random_vectors(lua_State *L) {
 }
 
 static const luaL_Reg funcs[] = {
+    {"correlated", correlated},
     {"cosine", cosine},
     {"membership", membership},
     {"neighbours", neighbours},
@@ -363,6 +448,7 @@ static const luaL_Reg funcs[] = {
     {"sparse_cosine", sparse_cosine},
     {"sparse_svd", sparse_svd},
     {"spectral", spectral},
+    {"terms", terms},
     {"walks", walks},
     {NULL, NULL},
 };

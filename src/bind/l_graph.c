@@ -106,9 +106,14 @@ static const char *field_text(lua_State *L, int arg, const char *key) {
   return s;
 }
 
+/* Signs of the edges: those of the list 'signs' of the options, or of w. */
 static int8_t *signs_of(lua_State *L, const float *w, ptrdiff_t n,
                         bool is_signed) {
   int8_t *s = is_signed ? dyn_scratch(L, (size_t)n, 1) : NULL;
+  lua_pushnil(L);
+  if (s && !lua_isnil(L, 5)) lua_getfield(L, 5, "signs");
+  const float *given = s ? numbers(L, lua_gettop(L), n) : NULL;
+  if (given) w = given;
   for (ptrdiff_t i = 0; w && i < n; i++) {
     if (s)
       s[i] = (int8_t)((w[i] > 0) - (w[i] < 0));
@@ -125,7 +130,7 @@ static void no_repeats(lua_State *L, const dyn_names *names, ptrdiff_t n) {
   if (names->n != n) luaL_argerror(L, 1, "a node is named twice");
 }
 
-/* graph(names or nil, from, to[, weights[, {directed, signed, loops}]]) */
+/* graph(names or nil, from, to[, weights[, {directed, signed, signs, loops}]]) */
 static int graph_new(lua_State *L) {
   dyn_err e;
   ptrdiff_t nodes, n, nto;

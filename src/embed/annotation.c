@@ -212,12 +212,46 @@ done:
   return st;
 }
 
-/* q = an orthonormal basis of the columns of y, which is freed. */
+/* q = y inv(l)' with l l' = y'y: orthonormal up to the square of y's condition
+** number. '*good' is false where y'y is not positive definite. */
+static dyn_status once(dyn_tensor *q, bool *good, const dyn_tensor *y,
+                       dyn_err *e) {
+  dyn_tensor yt = {0}, gram = {0}, l = {0}, one = {0}, inv = {0}, t = {0};
+  ptrdiff_t k = y->size[1];
+  dyn_status st;
+  *good = false;
+  dyn_tensor_swap(&yt, y, 0, 1);
+  DYN_TRY(dyn_matmul(&gram, &yt, y, e));
+  st = dyn_cholesky(&l, &gram, e);
+  if (st == DYN_EVALUE) { /* dependent columns: for the caller to handle */
+    st = DYN_OK;
+    goto done;
+  }
+  if (st != DYN_OK) goto done;
+  DYN_TRY(dyn_tensor_new(&one, DYN_F64, 2, (ptrdiff_t[]){k, k}, e));
+  for (ptrdiff_t i = 0; i < k; i++) dyn_f64(&one)[i * (k + 1)] = 1;
+  st = dyn_solve(&inv, &l, &one, e);
+  if (st == DYN_EVALUE) st = DYN_OK;
+  if (st != DYN_OK || !inv.st) goto done;
+  dyn_tensor_swap(&t, &inv, 0, 1);
+  DYN_TRY(dyn_matmul(q, y, &t, e));
+  *good = true;
+done:
+  dyn_tensor_free(&yt), dyn_tensor_free(&gram), dyn_tensor_free(&l);
+  dyn_tensor_free(&one), dyn_tensor_free(&inv), dyn_tensor_free(&t);
+  return st;
+}
+
+/* q = an orthonormal basis of the columns of y, which is freed. Cholesky QR,
+** twice (Yamamoto et al., ETNA 44, 2015): all of it matrix products. */
 static dyn_status basis(dyn_tensor *q, dyn_tensor *y, dyn_err *e) {
-  dyn_tensor r = {0};
+  dyn_tensor r = {0}, first = {0};
+  bool good;
   dyn_tensor_free(q);
-  dyn_status st = dyn_qr(q, &r, y, e);
-  dyn_tensor_free(y), dyn_tensor_free(&r);
+  dyn_status st = once(&first, &good, y, e);
+  if (st == DYN_OK && good) st = once(q, &good, &first, e);
+  if (st == DYN_OK && !good) st = dyn_qr(q, &r, y, e);
+  dyn_tensor_free(y), dyn_tensor_free(&r), dyn_tensor_free(&first);
   return st;
 }
 

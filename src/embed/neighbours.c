@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/linalg.h"
+#include "embed/best.h"
 
 enum {
   BLOCK = 512 /* rows that share one product */
@@ -64,24 +65,6 @@ done:
   return st;
 }
 
-/* The k largest of s[0 .. n-1] but 'self', by insertion: k is small, and most
-** values fail the first comparison. */
-static void best(int32_t *id, double *sim, const double *s, ptrdiff_t n,
-                 ptrdiff_t self, ptrdiff_t k) {
-  ptrdiff_t have = 0;
-  for (ptrdiff_t j = 0; j < n; j++) {
-    if (j == self || (have == k && !(s[j] > sim[k - 1]))) continue;
-    ptrdiff_t at = have < k ? have++ : k - 1;
-    for (; at > 0 && s[j] > sim[at - 1]; at--) {
-      sim[at] = sim[at - 1];
-      id[at] = id[at - 1];
-    }
-    sim[at] = s[j];
-    id[at] = (int32_t)j;
-  }
-  for (; have < k; have++) id[have] = -1;
-}
-
 static dyn_status block(int32_t *id, double *sim, const dyn_tensor *x,
                         const dyn_tensor *all, const int64_t *q, ptrdiff_t m,
                         ptrdiff_t k, dyn_err *e) {
@@ -92,7 +75,8 @@ static dyn_status block(int32_t *id, double *sim, const dyn_tensor *x,
   DYN_TRY(product(&s, &some, all, e));
 #pragma omp parallel for schedule(static, 8)
   for (ptrdiff_t i = 0; i < m; i++)
-    best(id + i * k, sim + i * k, dyn_f64(&s) + i * n, n, q[i], k);
+    dyn_best(id + i * k, sim + i * k, dyn_f64(&s) + i * n, n, 1, q[i], k,
+             false);
 done:
   dyn_tensor_free(&some), dyn_tensor_free(&s);
   return st;

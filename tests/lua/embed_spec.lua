@@ -41,6 +41,38 @@ test("node2vec finds communities, the same for any number of threads", function(
   raises("has no edges", embed.node2vec, graph.from_edges({}, { names = { "x" } }))
 end)
 
+test("netmf, prone, deepwalk, line: communities are found, the same for 1 and 2 threads", function()
+  local g, before = communities(20), core.threads()
+  local ways = { { "netmf", { dim = 8 } }, { "netmf", { dim = 8, method = "netmf", window = 5 } },
+    { "node2vec", { dim = 16, method = "deepwalk", length = 30 } },
+    { "node2vec", { dim = 16, method = "line", length = 40, walks = 40, epochs = 3 } } }
+  for _, way in ipairs(ways) do
+    local e = embed[way[1]](g, way[2])
+    assert(separated(e), e.source)
+    core.threads(before == 1 and 2 or 1)
+    assert(same(e.values, embed[way[1]](g, way[2]).values), e.source)
+    core.threads(before)
+  end
+  assert(tostring(embed.netmf { graph = g, dim = 4 }) == "netmf { dim = 4, graph = " .. tostring(g) .. " }")
+  near(require("dynamo.factorise").bessel(1, 0.5), 0.25789430539089632, 1e-14)
+  raises("method 'deepwalk' has p = q = 1", embed.node2vec, g, { method = "deepwalk", p = 2 })
+end)
+
+test("netmf is the logarithm of what walks see", function()
+  local e = embed.netmf(graph.from_edges({ { "a", "b" }, { "b", "c" } }, { directed = false }),
+    { method = "netmf", window = 1, dim = 3 })
+  -- vol = 4: a-b has 4 * (1/1) / 2, as has c-b
+  local x = e.values:to "double"
+  local m = x:matmul(x:t())
+  near(m:get(1, 1), math.log(2) / math.sqrt(2), 1e-5) -- |M| of the bipartite matrix
+end)
+
+test("diffusion maps: vectors scaled by the eigenvalues of the walk", function()
+  local g = communities(20)
+  local e, d = embed.spectral(g, { dim = 4, laplacian = "random_walk" }), embed.spectral(g, { dim = 4, diffusion = 2 })
+  for j = 1, 4 do near(d.values:get(3, j), e.values:get(3, j) * (1 - e.eigenvalues:get(j)) ^ 2, 1e-5) end
+end)
+
 test("progress stops a computation", function()
   local ok, e = pcall(embed.node2vec, communities(20), { dim = 8, progress = function() error "stop" end })
   assert(not ok and e.code == "ECANCEL")

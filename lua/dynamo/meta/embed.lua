@@ -2,7 +2,8 @@
 return {
   ["graph"] = { sig = "core.graph(names, from, to[, weights[, opts]]) -> Graph", doc = [[
 A graph from lists: names of the nodes (or nil: as they come), sources and targets by name, weights (list or tensor, one
-per edge; nil: 1). opts: directed (true), signed (false: a negative weight is an error), loops (false), source (a title).
+per edge; nil: 1). opts: directed (true), signed (false: a negative weight is an error), signs (of the edges, one each, -1 0 1; default:
+those of the weights), loops (false), source (a title).
 Repeated pairs become one with the largest |weight|; contradictory signs give sign 0. Time O(edges).]] },
   ["read_graph"] = { sig = "core.read_graph(path[, opts]) -> Graph", doc = [[
 Read an edge list. opts: from, to, weight, sign (columns), names (file), directed, min_score, loops. Raises EIO, EFORMAT,
@@ -60,6 +61,14 @@ Truncated singular value decomposition, not centred: exact up to 800 rows, else 
 Cosines of rows of a matrix; row 0 stands for zeros.]] },
   ["neighbours"] = { sig = "core.neighbours(values, rows, k) -> numbers, cosines, double (rows, k)", doc = [[
 The k other rows with the largest cosine, best first, ties by number; 0 where there are fewer. Exact, in blocks.]] },
+  ["terms"] = { sig = "core.terms(texts[, opts]) -> sparse (texts, terms), idf (terms), terms", doc = [[
+Texts as bags of words: lower-case words of at least two characters, TF-IDF (1 + ln tf)(ln((1 + N)/(1 + df)) + 1) or BM25
+(Robertson and Zaragoza 2009), rows of length 1. opts: ngrams 1 (words in a row that are a term), min_df 3, max_share 0.2
+(of the texts), stop (list of words left out), bm25 false, k1 1.2, b 0.75. Raises EVALUE, ECANCEL. Time O(bytes ngrams).]] },
+  ["correlated"] = { sig = "core.correlated(x, k[, opts]) -> numbers, correlations, double (genes, k)", doc = [[
+For every gene of x (cells, genes; tensor or sparse, which stays sparse) the k others with the largest Pearson correlation,
+best first, ties by number; 0 where there are fewer. opts: absolute true (by size, keeping the sign), groups (per cell, from
+1: each group's means are removed), progress. Raises ECANCEL. Time O(entries genes).]] },
   ["random_vectors"] = { sig = "core.random_vectors(names, dim, seed) -> tensor float (names, dim)", doc = [[
 N(0, 1/dim) numbers that depend on the name and the seed alone.]] },
 }

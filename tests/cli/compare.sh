@@ -1,0 +1,46 @@
+#!/bin/sh
+# compare: from files and from a Lua file, the same bytes for 1 and 2 threads, bad input.
+dynamo=${DYNAMO:-build/dynamo}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+export HOME="$tmp" DYNAMO_QUIET=1
+passed=0 failed=0
+
+# is NAME STATUS PATTERN command...: status, and a line of both streams
+is() {
+  name=$1 want=$2 pattern=$3
+  shift 3
+  out=$("$@" 2>&1 < /dev/null)
+  got=$?
+  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qE -e "$pattern"; then
+    passed=$((passed + 1)); echo "ok - $name"
+  else
+    failed=$((failed + 1)); echo "not ok - $name"
+    printf 'status %s, expected %s and %s\n%s\n' "$got" "$want" "$pattern" "$out" | sed 's/^/# /'
+  fi
+}
+
+"$dynamo" -q simulate --out "$tmp/sim" genes=60 perturbed=24 doubles=0 cells=1500 > "$tmp/sim.log" 2>&1 || cat "$tmp/sim.log"
+small="model.members=1 model.latent=4 model.hidden=8 model.rank=2 train.epochs=2 draws=200 report=false"
+compare() { # compare THREADS OUT
+  "$dynamo" -q --threads "$1" compare "$tmp/sim/line_a.h5ad" --graph "$tmp/sim/network.tsv" --coexpression -o "$2" $small
+}
+is "files are compared with their controls" 0 '^netmf - rewired:netmf: [+-][0-9.]+ .* Holm ' compare 1 "$tmp/c1"
+is "and with random vectors" 0 '^coexpression - random: ' printf '%s\n' "$out"
+is "at most 120 columns" 0 '^0$' sh -c "printf '%s\n' '$out' | awk 'length > 120' | wc -l"
+compare 2 "$tmp/c2" > /dev/null 2>&1
+is "two threads, the same bytes" 0 '^same$' sh -c "cmp '$tmp/c1/compare.csv' '$tmp/c2/compare.csv' && echo same"
+cat > "$tmp/two.lua" <<'L'
+local dynamo = require "dynamo"
+return dynamo.compare { name = "two", data = "sim/line_a.h5ad", controls = {},
+  embeddings = { dynamo.embed.coexpression { dim = 4 }, dynamo.embed.random { dim = 4, seed = 5 } } }
+L
+is "a Lua file; data beside it" 0 '^random-2 - random: ' "$dynamo" -q compare "$tmp/two.lua" $small -o "$tmp/c3"
+is "compare.csv is there" 0 '^comparison,context,metric,scope,embedding,versus,' head -1 "$tmp/c3/compare.csv"
+is "nothing to compare" 2 'compare: nothing to compare; give --graph' "$dynamo" -q compare "$tmp/sim/line_a.h5ad"
+is "no such file" 66 'none.lua: cannot open: no such file' "$dynamo" -q compare "$tmp/none.lua"
+echo 'return 3' > "$tmp/three.lua"
+is "a file that returns something else" 65 'returns 3, expected dynamo.compare' "$dynamo" -q compare "$tmp/three.lua"
+is "an unknown key" 2 "unknown.*'epoch'|epochs" "$dynamo" -q compare "$tmp/two.lua" train.epoch=2
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

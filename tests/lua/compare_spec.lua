@@ -1,0 +1,96 @@
+local compare = require "dynamo.compare"
+local core = require "dynamo.core"
+local embed = require "dynamo.embed"
+local embedding = require "dynamo.embedding"
+local graph = require "dynamo.graph"
+local model = require "dynamo.model"
+local responses = require "dynamo.responses"
+local split = require "dynamo.split"
+
+local G, N, DIM = 30, 32, 4
+
+-- Responses that are linear in the vectors of the genes; "half" has vectors of the first 24 only.
+local function fixture()
+  local F, B = core.randn(1, N, DIM, "double"), core.randn(2, DIM, G, "double")
+  local names, symbols, rows = {}, {}, {}
+  for i = 1, N do
+    names[i] = ("g%02d"):format(i)
+    rows[i] = { perturbation = names[i], context = "K", n_cells = 50 }
+  end
+  for j = 1, G do symbols[j] = "x" .. j end
+  local R = responses.new { genes = symbols, contexts = { "K" }, rows = rows, delta = F:matmul(B), file = "made up",
+    control = core.full(2, 1, G, "double") }
+  local truth = embedding.new { genes = names, values = F:to "float", source = "made up" }
+  local some = {}
+  for i = 1, 24 do some[i] = names[i] end
+  return R, truth, truth:align(some), names
+end
+
+local small = { members = 1, epochs = 30, latent = 4, hidden = 8, rank = 2, noise = 0, dropout = 0 }
+
+local function ring(names)
+  local edges = {}
+  for i, name in ipairs(names) do
+    edges[#edges + 1] = { name, names[i % #names + 1] }
+    edges[#edges + 1] = { name, names[(i + 6) % #names + 1] }
+  end
+  return graph.from_edges(edges, { directed = false, source = "ring" })
+end
+
+local function make(extra)
+  local R, truth, half, names = fixture()
+  local o = { data = R, embeddings = { truth = truth, half = half,
+    walk = embed.netmf { graph = ring(names), dim = 4 } }, model = model.koopman(small), draws = 200, seeds = { 1, 2 },
+    split = split.unseen_genes { test = 0.5, validate = 0 }, sets = { { name = "s", genes = { "g01", "g02", "g03" } },
+      { name = "t", genes = { names[4], names[5], names[6], names[7], names[8], names[9], names[10], names[11] } } } }
+  for k, v in pairs(extra or {}) do o[k] = v end
+  return compare.compare(o)
+end
+
+test("embeddings against their controls, on all and on the matched perturbations", function()
+  local c = make():run { quiet = true, silent = true, write = false }
+  local key = "pearson@centroid/all-target"
+  for _, name in ipairs { "truth", "half", "walk", "permuted:truth", "rewired:walk", "random" } do assert(c:row(name)) end
+  assert(c:summary("truth", key).mean > c:summary("random", key).mean)
+  local all, matched = c:summary("half", key, "K", "all"), c:summary("half", key, "K", "matched")
+  assert(matched.n < all.n and matched.n > 0)
+  near(c:difference("truth", "truth", key).mean, 0)
+  local ranks, sum = c:ranks(key), 0
+  for _, r in pairs(ranks) do sum = sum + r end
+  near(sum, #c.names * (#c.names + 1) / 2, 1e-9)
+  assert(ranks.truth < ranks.random)
+  local kinds = {}
+  for _, claim in ipairs(c:claims(key)) do
+    kinds[claim.kind] = (kinds[claim.kind] or 0) + 1
+    assert(claim.holm >= claim.difference.p and claim.scope == "matched")
+  end
+  assert(kinds.permuted == 3 and kinds.rewired == 1 and kinds.random == 3)
+  assert(c.biology.genes == 11 and c.biology.truth > 0 and c.biology.truth < 1)
+  local text = c:text()
+  assert(text:find("rewired:walk", 1, true) and text:find("the graph helps", 1, true) and text:find("matched: ", 1, true))
+  local lines = select(2, c:csv():gsub("\n", "\n"))
+  assert(lines == 1 + 2 * (2 * #c.names + 7))
+  raises("no embedding 'trut'; did you mean 'truth'?", c.row, c, "trut")
+end)
+
+test("the same table for 1 and 2 threads", function()
+  local before, csv = core.threads(), {}
+  for n = 1, 2 do
+    core.threads(n)
+    local c = make { seeds = { 1 }, controls = {} }
+    csv[n] = c:run({ quiet = true, silent = true, write = false }):csv()
+  end
+  core.threads(before)
+  assert(csv[1] == csv[2])
+end)
+
+test("a comparison is checked at once and prints itself", function()
+  local R, truth = fixture()
+  assert(tostring(make()) == "Comparison compare: half, truth, walk, 2 seeds" and compare.is(make()))
+  assert(tostring(compare.compare { data = R, embeddings = { truth, truth } }):find("made, made-2", 1, true))
+  raises("at least one expected", compare.compare, { data = R, embeddings = {} })
+  raises("an Embedding, a recipe or a file expected (got 3)", compare.compare, { data = R, embeddings = { 3 } })
+  raises("option 'data' is required", compare.compare, { embeddings = { truth } })
+  raises("must be a list of permuted rewired", compare.compare, { data = R, embeddings = { truth },
+    controls = { "shuffled" } })
+end)
