@@ -63,6 +63,16 @@ static int tensor_copy(lua_State *L) { /* a:copy_(b), any types */
   return 1;
 }
 
+/* Positions count from 1. */
+static void from_one(lua_State *L, dyn_tensor *r) {
+  dyn_err e;
+  dyn_tensor *one = dyn_pushtensor(L);
+  dyn_result(L, dyn_tensor_new(one, r->type, 0, NULL, &e), &e, 0);
+  dyn_tensor_set(one, 0, 1);
+  dyn_result(L, dyn_map2_(r, DYN_ADD, one, &e), &e, 0);
+  lua_pop(L, 1);
+}
+
 static int reduce(lua_State *L) { /* t:sum([dim]) */
   dyn_err e;
   dyn_reduction op = (dyn_reduction)lua_tointeger(L, lua_upvalueindex(1));
@@ -70,14 +80,13 @@ static int reduce(lua_State *L) { /* t:sum([dim]) */
   int dim = lua_isnoneornil(L, 2) ? -1 : (int)dyn_checkindex(L, 2, a->ndim);
   dyn_tensor *r = dyn_pushtensor(L);
   dyn_result(L, dyn_reduce(r, op, a, dim, &e), &e, 0);
-  if (op == DYN_ARGMAX || op == DYN_ARGMIN) { /* positions count from 1 */
-    dyn_tensor *one = dyn_pushtensor(L);
-    dyn_result(L, dyn_tensor_new(one, r->type, 0, NULL, &e), &e, 0);
-    dyn_tensor_set(one, 0, 1);
-    dyn_result(L, dyn_map2_(r, DYN_ADD, one, &e), &e, 0);
-    lua_pop(L, 1);
-  }
-  return 1;
+  if (op == DYN_ARGMAX || op == DYN_ARGMIN) from_one(L, r);
+  if ((op != DYN_MAX && op != DYN_MIN) || dim < 0) return 1;
+  dyn_tensor *at = dyn_pushtensor(L); /* and where they are */
+  op = op == DYN_MAX ? DYN_ARGMAX : DYN_ARGMIN;
+  dyn_result(L, dyn_reduce(at, op, a, dim, &e), &e, 0);
+  from_one(L, at);
+  return 2;
 }
 
 /* ---- linear algebra ------------------------------------------------------- */
@@ -118,6 +127,14 @@ static int linalg_eigvals(lua_State *L) { /* re, im = eigvals(a) */
   const dyn_tensor *a = dyn_checktensor(L, 1);
   dyn_tensor *re = dyn_pushtensor(L), *im = dyn_pushtensor(L);
   return dyn_result(L, dyn_eigvals(re, im, a, &e), &e, 2);
+}
+
+static int linalg_eig(lua_State *L) { /* re, im, right, left = eig(a) */
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *re = dyn_pushtensor(L), *im = dyn_pushtensor(L),
+             *r = dyn_pushtensor(L), *l = dyn_pushtensor(L);
+  return dyn_result(L, dyn_eig(re, im, r, l, a, &e), &e, 4);
 }
 
 static int linalg_solve(lua_State *L) { /* x = solve(a, b) */
@@ -172,10 +189,15 @@ static void add_metamethods(lua_State *L) { /* to the metatable on top */
 }
 
 static const luaL_Reg funcs[] = {
-    {"qr", linalg_qr},         {"svd", linalg_svd},
-    {"eigh", linalg_eigh},     {"eigvals", linalg_eigvals},
-    {"solve", linalg_solve},   {"cholesky", linalg_cholesky},
-    {"matmul", tensor_matmul}, {NULL, NULL},
+    {"qr", linalg_qr},
+    {"svd", linalg_svd},
+    {"eigh", linalg_eigh},
+    {"eigvals", linalg_eigvals},
+    {"solve", linalg_solve},
+    {"cholesky", linalg_cholesky},
+    {"matmul", tensor_matmul},
+    {"eig", linalg_eig},
+    {NULL, NULL},
 };
 
 void dyn_open_math(lua_State *L) {

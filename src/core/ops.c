@@ -90,13 +90,25 @@ static void (*const k_fold[])(ptrdiff_t, double *, ptrdiff_t, const void *,
 static double (*const k_sum[])(ptrdiff_t, const void *, ptrdiff_t) = BOTH(sum);
 static double (*const k_spread[])(ptrdiff_t, const void *, ptrdiff_t,
                                   double) = BOTH(spread);
+static double (*const k_expsum[])(ptrdiff_t, const void *, ptrdiff_t,
+                                  double) = BOTH(expsum);
+static double (*const k_prod[])(ptrdiff_t, const void *,
+                                ptrdiff_t) = BOTH(prod);
 static ptrdiff_t (*const k_argbest[])(ptrdiff_t, const void *, ptrdiff_t,
                                       int) = BOTH(argbest);
 
 static const char *const reductions[DYN_NREDUCTION] = {
-    [DYN_SUM] = "sum",       [DYN_MEAN] = "mean",     [DYN_VARIANCE] = "var",
-    [DYN_NORM] = "norm",     [DYN_MAX] = "max",       [DYN_MIN] = "min",
-    [DYN_ARGMAX] = "argmax", [DYN_ARGMIN] = "argmin",
+    [DYN_SUM] = "sum",
+    [DYN_MEAN] = "mean",
+    [DYN_VARIANCE] = "var",
+    [DYN_NORM] = "norm",
+    [DYN_MAX] = "max",
+    [DYN_MIN] = "min",
+    [DYN_STD] = "std",
+    [DYN_PROD] = "prod",
+    [DYN_LOGSUMEXP] = "logsumexp",
+    [DYN_ARGMAX] = "argmax",
+    [DYN_ARGMIN] = "argmin",
 };
 
 const char *dyn_unary_name(dyn_unary op) { return unary[op].name; }
@@ -287,10 +299,28 @@ dyn_status dyn_sum_to(dyn_tensor *r, const dyn_tensor *g,
   return st;
 }
 
+static double at_offset(dyn_type type, const void *x, ptrdiff_t off) {
+  return type == DYN_F32 ? (double)((const float *)x)[off]
+                         : ((const double *)x)[off];
+}
+
+static double variance(dyn_type type, ptrdiff_t n, const void *x, ptrdiff_t s) {
+  if (n < 2) return (double)NAN;
+  double mean = k_sum[type](n, x, s) / (double)n;
+  return k_spread[type](n, x, s, mean) / (double)(n - 1);
+}
+
+static double logsumexp(dyn_type type, ptrdiff_t n, const void *x,
+                        ptrdiff_t s) {
+  if (n == 0) return (double)-INFINITY;
+  double top = at_offset(type, x, k_argbest[type](n, x, s, 1) * s);
+  if (!isfinite(top)) return top;
+  return top + log(k_expsum[type](n, x, s, top));
+}
+
 /* One row of n numbers with stride s, reduced. */
 static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
                       const void *x, ptrdiff_t s) {
-  double mean;
   ptrdiff_t at;
   switch (op) {
   case DYN_SUM:
@@ -298,9 +328,13 @@ static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
   case DYN_MEAN:
     return k_sum[type](n, x, s) / (double)n;
   case DYN_VARIANCE:
-    mean = k_sum[type](n, x, s) / (double)n;
-    return n < 2 ? (double)NAN
-                 : k_spread[type](n, x, s, mean) / (double)(n - 1);
+    return variance(type, n, x, s);
+  case DYN_STD:
+    return sqrt(variance(type, n, x, s));
+  case DYN_LOGSUMEXP:
+    return logsumexp(type, n, x, s);
+  case DYN_PROD:
+    return k_prod[type](n, x, s);
   case DYN_NORM:
     return sqrt(k_spread[type](n, x, s, 0));
   default:
@@ -308,8 +342,7 @@ static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
   }
   at = k_argbest[type](n, x, s, op == DYN_MAX || op == DYN_ARGMAX ? 1 : -1);
   if (op == DYN_ARGMAX || op == DYN_ARGMIN) return (double)at;
-  const char *p = (const char *)x + at * s * (ptrdiff_t)dyn_type_size(type);
-  return type == DYN_F32 ? (double)*(const float *)p : *(const double *)p;
+  return at_offset(type, x, at * s);
 }
 
 /* Sums over a leading dimension run along the rows of memory. */

@@ -87,8 +87,11 @@ void dyn_fill_(dyn_tensor *t, double v);
 typedef enum dyn_reduction {
   DYN_SUM,
   DYN_MEAN,
-  DYN_VARIANCE, /* n - 1 in the denominator */
-  DYN_NORM,     /* Euclidean */
+  DYN_VARIANCE,  /* n - 1 in the denominator */
+  DYN_STD,       /* its square root */
+  DYN_NORM,      /* Euclidean */
+  DYN_LOGSUMEXP, /* log sum e^x without overflow; of nothing -inf */
+  DYN_PROD,
   DYN_MAX,
   DYN_MIN,
   DYN_ARGMAX,
