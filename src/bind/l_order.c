@@ -1,7 +1,7 @@
 /* l_order.c -- dynamo.Tensor: ranges, more views, sorting, positions, masks. */
 #include <math.h>
 
-#include "bind/bind.h"
+#include "bind/tape.h"
 #include "core/ops.h"
 #include "core/order.h"
 #include "core/rng.h"
@@ -285,6 +285,8 @@ static int tensor_scatter_add(lua_State *L) { /* t:scatter_add_(dim, at, x) */
 static int core_where(lua_State *L) {
   dyn_err e;
   lua_settop(L, 3);
+  for (int k = 2; k <= 3; k++)
+    if (luaL_testudata(L, k, DYN_VAR)) return dyn_varwhere(L);
   const dyn_tensor *mask = dyn_checktensor(L, 1);
   dyn_type type = mask->type;
   for (int k = 2; k <= 3; k++)

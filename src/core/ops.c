@@ -79,6 +79,9 @@ static const map binary[DYN_NBINARY] = {
     [DYN_DSQRT] = ROW(dsqrt),
     [DYN_DLOG1P] = ROW(dlog1p),
     [DYN_DSOFTPLUS] = ROW(dsoftplus),
+    [DYN_DSIN] = ROW(dsin),
+    [DYN_DCOS] = ROW(dcos),
+    [DYN_DEXPM1] = ROW(dexpm1),
 };
 
 static kernel *const k_to[][DYN_NTYPES] = {

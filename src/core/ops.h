@@ -61,6 +61,9 @@ typedef enum dyn_binary {
   DYN_DSQRT,                      /* (g, y) */
   DYN_DLOG1P,                     /* (g, x) */
   DYN_DSOFTPLUS,                  /* (g, x) */
+  DYN_DSIN,                       /* (g, x) */
+  DYN_DCOS,                       /* (g, x) */
+  DYN_DEXPM1,                     /* (g, y) */
   DYN_NBINARY
 } dyn_binary;
 
