@@ -516,6 +516,7 @@ static const luaL_Reg var_metas[] = {
 
 static const luaL_Reg var_methods[] = {
     {"backward", var_backward},
+    {"close", var_gc},
     {"cat", var_cat},
     {"dropout", var_dropout},
     {"grad", var_grad},

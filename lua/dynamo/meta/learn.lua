@@ -113,6 +113,8 @@ or types.]] },
     doc = [[Gradients of this scalar in every leaf that needs one. With `seed`, a tensor of v's shape, v may have any shape: the
 gradients are those of the sum of v times seed. rules[entry](gradient) gives the gradients of the operands of a custom
 operation (see Var:custom). Raises: not a scalar; a value changed in place; a custom operation without a rule.]] },
+  ["Var:close"] = { sig = [[v:close()]],
+    doc = [[Drop this handle; the value stays on its tape.]] },
   ["Var:custom"] = { sig = [[v:custom(value, { operands }) -> Var, entry]],
     doc = [[Puts an operation on v's tape whose value the caller computed from the operands (variables, tensors, numbers). Its
 derivative is rules[entry] of Var:backward. dynamo.grad.op is made of it.]] },
