@@ -26,18 +26,20 @@ M.schema = {
 
 local function fail(fmt, ...) err.raise { code = "EVALUE", message = fmt:format(...) } end
 
-local function variable(name, x)
+-- x on the tape of its layer; a tensor is a constant there.
+local function variable(name, x, like)
+  if core.is_tensor(x) and core.is_var(like) then return (like:custom(x, {})) end
   if not core.is_var(x) then fail("%s: a variable is expected, got %s", name, tostring(x)) end
   return x
 end
 
---- act(x w + b), fused.
+--- act(x w + b), fused. x may be a tensor.
 ---@param x dynamo.Var (n, k)
 ---@param p table w (k, m) and, unless absent, b (m)
 ---@param activation? string none, relu, tanh, sigmoid, gelu, softplus
 ---@return dynamo.Var (n, m)
 function M.linear(x, p, activation)
-  return variable("linear", x):linear(p.w, p.b, activation or "none")
+  return variable("linear", x, p.w):linear(p.w, p.b, activation or "none")
 end
 
 --- Starting values of linear: w uniform in +-sqrt(6 / (k + m)) (Glorot and Bengio, AISTATS 2010), b zero.
@@ -58,7 +60,7 @@ end
 ---@return dynamo.Var
 function M.mlp(x, p, opts)
   opts = options.check("mlp", opts or {}, M.schema.mlp)
-  variable("mlp", x)
+  x = variable("mlp", x, p[1] and p[1].w)
   for i, layer in ipairs(p) do
     if i == #p then return x:linear(layer.w, layer.b) end
     x = x:linear(layer.w, layer.b, opts.activation, opts.dropout, opts.seed + i)

@@ -256,9 +256,16 @@ static int tensor_quantile(lua_State *L) { /* t:quantile(q or list[, dim]) */
 static dyn_tensor *places(lua_State *L, int arg) {
   dyn_err e;
   const dyn_tensor *t = dyn_checktensor(L, arg);
-  dyn_tensor *at = dyn_pushtensor(L);
-  dyn_result(L, dyn_convert(at, t, DYN_F64, &e), &e, 0);
-  from_one(L, at, -1);
+  if (t->type != DYN_F64) {
+    dyn_tensor *wide = dyn_pushtensor(L);
+    dyn_result(L, dyn_convert(wide, t, DYN_F64, &e), &e, 0);
+    t = wide;
+  }
+  dyn_tensor *at = dyn_pushtensor(L), *one = dyn_pushtensor(L);
+  dyn_result(L, dyn_tensor_new(one, DYN_F64, 0, NULL, &e), &e, 0);
+  dyn_tensor_set(one, 0, 1);
+  dyn_result(L, dyn_map2(at, DYN_SUB, t, one, &e), &e, 0);
+  lua_pop(L, 1);
   return at;
 }
 

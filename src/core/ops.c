@@ -7,7 +7,21 @@
 /* ---- kernels, and the tables that choose one by type -------------------- */
 
 #define GRAIN  (1 << 15) /* rows shorter than this are not worth a thread */
+#define CHUNK  (1 << 13) /* of a long row, for one thread */
 #define BLOCKS 64        /* partial sums of a reduction */
+#define FEW    1024      /* added without blocks */
+
+/*
+** Kernels without products that could be fused are compiled for wider registers
+** as well; the processor's are chosen when the library is loaded. The bits are
+** the same: nothing is contracted (-ffp-contract=off) and no sum reordered.
+*/
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
 
 #define T        float
 #define NAME(fn) fn##_f32
@@ -368,6 +382,41 @@ static dyn_status sum_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
   return DYN_OK;
 }
 
+/* Largest or smallest over a leading dimension: rows against rows. */
+static dyn_status best_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
+                               dyn_reduction op, dyn_err *e) {
+  kernel *k = binary[op == DYN_MAX ? DYN_MAXIMUM : DYN_MINIMUM].k[a->type];
+  ptrdiff_t step = a->stride[dim] * (ptrdiff_t)dyn_type_size(a->type);
+  dyn_tensor row = *a; /* borrowed: a without dim, at one index after another */
+  for (int d = dim; d < a->ndim - 1; d++) {
+    row.size[d] = a->size[d + 1];
+    row.stride[d] = a->stride[d + 1];
+  }
+  row.ndim--;
+  dyn_status st = dyn_convert(r, &row, a->type, e);
+  for (ptrdiff_t i = 1; st == DYN_OK && i < a->size[dim]; i++) {
+    row.data = (char *)row.data + step;
+    apply(r->data, r->type, *r, row, k);
+  }
+  return st;
+}
+
+/* Reduce 'dim' of a copy in which it is last, without gaps. */
+static dyn_status reduce_across(dyn_tensor *r, dyn_reduction op,
+                                const dyn_tensor *a, int dim, dyn_err *e) {
+  dyn_tensor v = *a, copy = {0}; /* borrowed */
+  for (int d = dim; d < a->ndim - 1; d++) {
+    v.size[d] = a->size[d + 1];
+    v.stride[d] = a->stride[d + 1];
+  }
+  v.size[a->ndim - 1] = a->size[dim];
+  v.stride[a->ndim - 1] = a->stride[dim];
+  dyn_status st = dyn_convert(&copy, &v, a->type, e);
+  if (st == DYN_OK) st = dyn_reduce(r, op, &copy, a->ndim - 1, e);
+  dyn_tensor_free(&copy);
+  return st;
+}
+
 static dyn_status reduce_all(dyn_tensor *r, dyn_reduction op,
                              const dyn_tensor *a, dyn_err *e) {
   dyn_tensor c = *a, copy = {0};
@@ -397,6 +446,10 @@ dyn_status dyn_reduce(dyn_tensor *r, dyn_reduction op, const dyn_tensor *a,
   if (dim < 0) return reduce_all(r, op, a, e);
   if ((op == DYN_SUM || op == DYN_MEAN) && dim < a->ndim - 1 && n)
     return sum_leading(r, a, dim, op == DYN_SUM ? 1 : 1 / (double)n, e);
+  if ((op == DYN_MAX || op == DYN_MIN) && dim < a->ndim - 1)
+    return best_leading(r, a, dim, op, e);
+  if (a->stride[dim] != 1 && n > 1 && dyn_tensor_len(a) > 64)
+    return reduce_across(r, op, a, dim, e);
   dyn_tensor v = *a, outer = *a; /* 'outer' has the other dimensions */
   for (int d = dim; d < outer.ndim - 1; d++) {
     outer.size[d] = outer.size[d + 1];

@@ -301,7 +301,7 @@ static dyn_status check_positions(const char *name, const dyn_tensor *a,
   if (st != DYN_OK) return st;
   for (ptrdiff_t i = 0; i < c.size[0]; i++) {
     double v = dyn_f64(&c)[i];
-    if (v >= 0 && v < (double)n && v == floor(v)) continue;
+    if (v >= 0 && v < (double)n && v == (double)(ptrdiff_t)v) continue;
     st = dyn_fail(e, DYN_EVALUE, "%s: position %g outside 1..%td", name, v + 1,
                   n);
     break;
