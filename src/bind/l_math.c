@@ -5,11 +5,31 @@
 
 /* ---- element-wise: one closure per operation, its number in upvalue 1 ----- */
 
+/* The class of tensors is upvalue 2: looking it up by name, as checktensor does,
+** costs more than adding two numbers. NULL: no open tensor. */
+static const dyn_tensor *own(lua_State *L, int arg) {
+  if (lua_type(L, arg) != LUA_TUSERDATA || !lua_getmetatable(L, arg))
+    return NULL;
+  bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
+  lua_pop(L, 1);
+  const dyn_tensor *t = same ? lua_touserdata(L, arg) : NULL;
+  return t && t->st ? t : NULL;
+}
+
+static dyn_tensor *push_own(lua_State *L) { /* as dyn_pushtensor */
+  dyn_tensor *t = lua_newuserdatauv(L, sizeof *t, 0);
+  *t = (dyn_tensor){0};
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, -2);
+  return t;
+}
+
 static int unary(lua_State *L) {
   dyn_err e;
   dyn_unary op = (dyn_unary)lua_tointeger(L, lua_upvalueindex(1));
-  const dyn_tensor *a = dyn_checktensor(L, 1);
-  dyn_tensor *r = dyn_pushtensor(L);
+  const dyn_tensor *a = own(L, 1);
+  if (!a) a = dyn_checktensor(L, 1);
+  dyn_tensor *r = push_own(L);
   return dyn_result(L, dyn_map1(r, op, a, &e), &e, 1);
 }
 
@@ -28,13 +48,16 @@ static int with_variable(lua_State *L, dyn_binary op) {
 static int binary(lua_State *L) {
   dyn_err e;
   dyn_binary op = (dyn_binary)lua_tointeger(L, lua_upvalueindex(1));
-  if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
-    return with_variable(L, op);
-  int whose = lua_type(L, 1) == LUA_TNUMBER ? 2 : 1; /* a number adapts */
-  dyn_type type = dyn_checktensor(L, whose)->type;
-  const dyn_tensor *a = dyn_argtensor(L, 1, type);
-  const dyn_tensor *b = dyn_argtensor(L, 2, type);
-  dyn_tensor *r = dyn_pushtensor(L);
+  const dyn_tensor *a = own(L, 1), *b = own(L, 2);
+  if (!a || !b) {
+    if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
+      return with_variable(L, op);
+    int whose = lua_type(L, 1) == LUA_TNUMBER ? 2 : 1; /* a number adapts */
+    dyn_type type = dyn_checktensor(L, whose)->type;
+    a = dyn_argtensor(L, 1, type);
+    b = dyn_argtensor(L, 2, type);
+  }
+  dyn_tensor *r = push_own(L);
   return dyn_result(L, dyn_map2(r, op, a, b, &e), &e, 1);
 }
 
@@ -157,7 +180,8 @@ static void add(lua_State *L, lua_CFunction f, int op, const char *name,
                 const char *suffix) {
   lua_pushfstring(L, "%s%s", name, suffix);
   lua_pushinteger(L, op);
-  lua_pushcclosure(L, f, 1);
+  luaL_getmetatable(L, DYN_TENSOR);
+  lua_pushcclosure(L, f, 2);
   lua_rawset(L, -3);
 }
 
