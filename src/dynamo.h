@@ -15,8 +15,10 @@
 #include "core/linalg.h"
 #include "core/names.h"
 #include "core/ops.h"
+#include "core/order.h"
 #include "core/rng.h"
 #include "core/sparse.h"
+#include "core/sparse_stat.h"
 #include "core/tensor.h"
 
 /* genes -> vectors */

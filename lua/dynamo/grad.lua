@@ -42,6 +42,31 @@ local function check_scalar(y)
   return y
 end
 
+-- Rules of custom operations of the passes that are running, innermost last.
+local running = {}
+
+-- f(...) with rules for what `op` and `checkpoint` put on the tape; the tape is closed if it raises.
+local function record(tape, f, ...)
+  local rules = {}
+  running[#running + 1] = rules
+  local ok, y = pcall(f, ...)
+  running[#running] = nil
+  if ok then return y, rules end
+  tape:close()
+  error(y, 0)
+end
+
+local function finish(tape, y, ...)
+  local ok, message = pcall(y.backward, y, ...)
+  if ok then return end
+  tape:close()
+  error(message, 0)
+end
+
+local function gradients(vars)
+  return map(vars, function(v) return v:grad() or v:value() * 0 end)
+end
+
 --- Turn `f(params, ...)` into a function that gives the value and the gradient.
 --
 -- `params` is a tensor, or a table (nested, if you like) of tensors; the gradient has the same form, with zeros where
@@ -54,20 +79,152 @@ function M.value_and_grad(f)
   return function(params, ...)
     local tape = core.tape()
     local vars = map(params, function(x) return tape:leaf(x, true) end)
-    local ok, y = pcall(function(...)
-      local r = check_scalar(f(vars, ...))
-      r:backward()
-      return r
-    end, ...)
-    if not ok then
-      tape:close()
-      error(y, 0)
-    end
-    local value = y:item()
-    local gradient = map(vars, function(v) return v:grad() or v:value() * 0 end)
+    local y, rules = record(tape, function(...) return check_scalar(f(vars, ...)) end, ...)
+    finish(tape, y, rules)
+    local value, gradient = y:item(), gradients(vars)
     tape:close()
     return value, gradient
   end
+end
+
+--- The product of a vector with the Jacobian: value of `f(params, ...)`, of any shape, and the gradient of the sum of its
+-- elements times those of `seed`. One backward pass.
+---@param f fun(params: any, ...): dynamo.Var
+---@param params any tensor or table of tensors
+---@param seed userdata tensor of the shape of the value
+---@return userdata value
+---@return any product of the form of `params`
+function M.vjp(f, params, seed, ...)
+  local tape = core.tape()
+  local vars = map(params, function(x) return tape:leaf(x, true) end)
+  local y, rules = record(tape, function(...) return check_scalar(f(vars, ...)) end, ...)
+  finish(tape, y, rules, seed)
+  local value, product = y:value():clone(), gradients(vars)
+  tape:close()
+  return value, product
+end
+
+local function dot(a, b)
+  if type(a) ~= "table" then return (a * b):sum():item() end
+  local sum = 0
+  for _, k in ipairs(keys(a)) do sum = sum + dot(a[k], b[k]) end
+  return sum
+end
+
+--- The product of the Jacobian with a vector: value of `f(params, ...)`, and how fast each of its elements changes where
+-- `params` moves along `direction`.
+--
+-- One forward pass, and one backward pass per element of the value: for functions with few results.
+---@param f fun(params: any, ...): dynamo.Var
+---@param params any tensor or table of tensors
+---@param direction any tensors of the form of `params`
+---@return userdata value
+---@return userdata product of the shape of the value
+function M.jvp(f, params, direction, ...)
+  local tape = core.tape()
+  local vars = map(params, function(x) return tape:leaf(x, true) end)
+  local y, rules = record(tape, function(...) return check_scalar(f(vars, ...)) end, ...)
+  local value = y:value():clone()
+  local out, seed = value * 0, value * 0
+  local flat, unit = out:reshape(-1), seed:reshape(-1)
+  for i = 1, flat:count() do
+    unit:fill_(0)
+    unit:set(1, i)
+    finish(tape, y, rules, seed)
+    flat:set(dot(gradients(vars), direction), i)
+  end
+  tape:close()
+  return value, out
+end
+
+-- Inputs of a custom operation as tensors.
+local function plain(list)
+  local out = { n = list.n }
+  for i = 1, list.n do out[i] = core.is_var(list[i]) and list[i]:value() or list[i] end
+  return out
+end
+
+local function put(name, value, inputs, rule)
+  local rules = running[#running]
+  if not rules then
+    err.raise { code = "EVALUE", message = name .. ": works in a function given to grad, value_and_grad, vjp or jvp" }
+  end
+  local v, operands = nil, {}
+  for i = 1, inputs.n do
+    v = v or core.is_var(inputs[i]) and inputs[i] or nil
+    operands[i] = inputs[i]
+  end
+  local result, entry = v:custom(value, operands)
+  rules[entry] = rule
+  return result
+end
+
+local function any_variable(inputs)
+  for i = 1, inputs.n do
+    if core.is_var(inputs[i]) then return true end
+  end
+  return false
+end
+
+--- An operation of your own, with its derivative.
+--
+--     local cube = grad.op { name = "cube",
+--       forward = function(x) return x * x * x end,
+--       backward = function(g, y, x) return g * x * x * 3 end }
+--     grad.grad(function(p) return cube(p):sum() end)(x)
+--
+-- `forward` gets tensors and gives one; `backward` gets the gradient of the result, the result, and the operands, all
+-- tensors, and gives one gradient per operand, of its shape (nil: none). Called with tensors alone it is `forward`.
+-- Try it with gradcheck. Raises: the gradient does not fit its operand.
+---@param rule table name, forward, backward
+---@return fun(...): any
+function M.op(rule)
+  local unpack = table.unpack or unpack
+  if type(rule) ~= "table" or type(rule.forward) ~= "function" or type(rule.backward) ~= "function" then
+    err.raise { code = "EVALUE", message = "grad.op: a table with functions 'forward' and 'backward' is expected" }
+  end
+  return function(...)
+    local inputs = { n = select("#", ...), ... }
+    local x = plain(inputs)
+    local y = rule.forward(unpack(x, 1, x.n))
+    if not core.is_tensor(y) then
+      err.raise { code = "EVALUE", message = ("%s: forward gave a %s, a tensor is expected")
+        :format(rule.name or "grad.op", type(y)) }
+    end
+    if not any_variable(inputs) then return y end
+    return put(rule.name or "grad.op", y, inputs, function(g) return rule.backward(g, y, unpack(x, 1, x.n)) end)
+  end
+end
+
+--- f(...) without keeping what it computes on the way: it is computed again in the backward pass. Memory of the segment
+-- is that of its operands and result; time is one more forward pass (Chen et al., arXiv 1604.06174).
+--
+-- f gets variables and gives one, and uses no variable but its arguments. It must do the same both times: dropout with
+-- the same seed.
+---@param f fun(...): dynamo.Var
+---@param ... any variables, tensors and numbers
+---@return dynamo.Var
+function M.checkpoint(f, ...)
+  local unpack = table.unpack or unpack
+  local inputs = { n = select("#", ...), ... }
+  local x = plain(inputs)
+  local function again(need)
+    local tape, leaves = core.tape(), { n = x.n }
+    for i = 1, x.n do leaves[i] = core.is_tensor(x[i]) and tape:leaf(x[i], need and core.is_var(inputs[i])) or x[i] end
+    local y, rules = record(tape, function() return check_scalar(f(unpack(leaves, 1, x.n))) end)
+    return tape, leaves, y, rules
+  end
+  local tape, _, y = again(false)
+  local value = y:value()
+  tape:close()
+  return put("checkpoint", value, inputs, function(g)
+    local inner, leaves, result, rules = again(true)
+    finish(inner, result, rules, g)
+    local out = {}
+    for i = 1, x.n do out[i] = core.is_var(leaves[i]) and leaves[i]:grad() or nil end
+    inner:close()
+    return unpack(out, 1, x.n)
+  end)
 end
 
 --- Turn `f(params, ...)` into a function that gives its gradient; see `value_and_grad`.
@@ -83,11 +240,10 @@ end
 
 local function value(f, params, ...)
   local tape = core.tape()
-  local ok, y = pcall(function(...)
+  local y = record(tape, function(...)
     return check_scalar(f(map(params, function(x) return tape:leaf(x) end), ...)):item()
   end, ...)
   tape:close()
-  if not ok then error(y, 0) end
   return y
 end
 

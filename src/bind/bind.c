@@ -145,9 +145,26 @@ const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type) {
 */
 static void collect(lua_State *L) {
   static size_t limit = 64u << 20; /* a heuristic: races are harmless */
-  if (dyn_live() <= limit) return;
+  static size_t last_most = 0;
+  size_t most = dyn_memory_limit();
+  if (most != last_most) last_most = most, limit = 64u << 20;
+  size_t worth = limit;
+  if (most && worth > most / 2)
+    worth = most / 2; /* garbage makes nobody fail */
+  if (dyn_live() <= worth) return;
   lua_gc(L, LUA_GCCOLLECT, 0);
   limit = dyn_live() * 2 > 64u << 20 ? dyn_live() * 2 : 64u << 20;
+}
+
+/* Say which limit it was, if there is one. */
+static void push_message(lua_State *L, dyn_status st, const char *msg) {
+  size_t most = dyn_memory_limit();
+  if (st != DYN_ENOMEM || !most) {
+    lua_pushstring(L, msg);
+    return;
+  }
+  lua_pushfstring(L, "%s (max_memory is %f MB, %f MB are in use)", msg,
+                  (lua_Number)(most >> 20), (lua_Number)(dyn_live() >> 20));
 }
 
 /* Trouble a script may want to tell apart, unlike a wrong argument. */
@@ -165,7 +182,7 @@ int dyn_result(lua_State *L, dyn_status st, const dyn_err *e, int nres) {
   lua_createtable(L, 0, 2);
   lua_pushstring(L, dyn_status_name(st));
   lua_setfield(L, -2, "code");
-  lua_pushstring(L, e->msg);
+  push_message(L, st, e->msg);
   lua_setfield(L, -2, "message");
   luaL_getmetatable(L, DYN_ERROR);
   lua_setmetatable(L, -2);
@@ -232,8 +249,19 @@ static void open_error(lua_State *L) {
   lua_setfield(L, -2, "Error");
 }
 
+static int memory_limit(lua_State *L) { /* memory_limit([bytes]) */
+  if (!lua_isnoneornil(L, 1)) {
+    ptrdiff_t n = dyn_checkint(L, 1);
+    luaL_argcheck(L, n >= 0, 1, "negative limit");
+    dyn_set_memory_limit((size_t)n);
+  }
+  lua_pushnumber(L, (lua_Number)dyn_memory_limit());
+  return 1;
+}
+
 static const luaL_Reg funcs[] = {
     {"live", live},
+    {"memory_limit", memory_limit},
     {"fail_after", fail_after},
     {NULL, NULL},
 };

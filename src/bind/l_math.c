@@ -5,11 +5,31 @@
 
 /* ---- element-wise: one closure per operation, its number in upvalue 1 ----- */
 
+/* The class of tensors is upvalue 2: looking it up by name, as checktensor does,
+** costs more than adding two numbers. NULL: no open tensor. */
+static const dyn_tensor *own(lua_State *L, int arg) {
+  if (lua_type(L, arg) != LUA_TUSERDATA || !lua_getmetatable(L, arg))
+    return NULL;
+  bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
+  lua_pop(L, 1);
+  const dyn_tensor *t = same ? lua_touserdata(L, arg) : NULL;
+  return t && t->st ? t : NULL;
+}
+
+static dyn_tensor *push_own(lua_State *L) { /* as dyn_pushtensor */
+  dyn_tensor *t = lua_newuserdatauv(L, sizeof *t, 0);
+  *t = (dyn_tensor){0};
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, -2);
+  return t;
+}
+
 static int unary(lua_State *L) {
   dyn_err e;
   dyn_unary op = (dyn_unary)lua_tointeger(L, lua_upvalueindex(1));
-  const dyn_tensor *a = dyn_checktensor(L, 1);
-  dyn_tensor *r = dyn_pushtensor(L);
+  const dyn_tensor *a = own(L, 1);
+  if (!a) a = dyn_checktensor(L, 1);
+  dyn_tensor *r = push_own(L);
   return dyn_result(L, dyn_map1(r, op, a, &e), &e, 1);
 }
 
@@ -28,13 +48,16 @@ static int with_variable(lua_State *L, dyn_binary op) {
 static int binary(lua_State *L) {
   dyn_err e;
   dyn_binary op = (dyn_binary)lua_tointeger(L, lua_upvalueindex(1));
-  if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
-    return with_variable(L, op);
-  int whose = lua_type(L, 1) == LUA_TNUMBER ? 2 : 1; /* a number adapts */
-  dyn_type type = dyn_checktensor(L, whose)->type;
-  const dyn_tensor *a = dyn_argtensor(L, 1, type);
-  const dyn_tensor *b = dyn_argtensor(L, 2, type);
-  dyn_tensor *r = dyn_pushtensor(L);
+  const dyn_tensor *a = own(L, 1), *b = own(L, 2);
+  if (!a || !b) {
+    if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
+      return with_variable(L, op);
+    int whose = lua_type(L, 1) == LUA_TNUMBER ? 2 : 1; /* a number adapts */
+    dyn_type type = dyn_checktensor(L, whose)->type;
+    a = dyn_argtensor(L, 1, type);
+    b = dyn_argtensor(L, 2, type);
+  }
+  dyn_tensor *r = push_own(L);
   return dyn_result(L, dyn_map2(r, op, a, b, &e), &e, 1);
 }
 
@@ -63,6 +86,16 @@ static int tensor_copy(lua_State *L) { /* a:copy_(b), any types */
   return 1;
 }
 
+/* Positions count from 1. */
+static void from_one(lua_State *L, dyn_tensor *r) {
+  dyn_err e;
+  dyn_tensor *one = dyn_pushtensor(L);
+  dyn_result(L, dyn_tensor_new(one, r->type, 0, NULL, &e), &e, 0);
+  dyn_tensor_set(one, 0, 1);
+  dyn_result(L, dyn_map2_(r, DYN_ADD, one, &e), &e, 0);
+  lua_pop(L, 1);
+}
+
 static int reduce(lua_State *L) { /* t:sum([dim]) */
   dyn_err e;
   dyn_reduction op = (dyn_reduction)lua_tointeger(L, lua_upvalueindex(1));
@@ -70,14 +103,13 @@ static int reduce(lua_State *L) { /* t:sum([dim]) */
   int dim = lua_isnoneornil(L, 2) ? -1 : (int)dyn_checkindex(L, 2, a->ndim);
   dyn_tensor *r = dyn_pushtensor(L);
   dyn_result(L, dyn_reduce(r, op, a, dim, &e), &e, 0);
-  if (op == DYN_ARGMAX || op == DYN_ARGMIN) { /* positions count from 1 */
-    dyn_tensor *one = dyn_pushtensor(L);
-    dyn_result(L, dyn_tensor_new(one, r->type, 0, NULL, &e), &e, 0);
-    dyn_tensor_set(one, 0, 1);
-    dyn_result(L, dyn_map2_(r, DYN_ADD, one, &e), &e, 0);
-    lua_pop(L, 1);
-  }
-  return 1;
+  if (op == DYN_ARGMAX || op == DYN_ARGMIN) from_one(L, r);
+  if ((op != DYN_MAX && op != DYN_MIN) || dim < 0) return 1;
+  dyn_tensor *at = dyn_pushtensor(L); /* and where they are */
+  op = op == DYN_MAX ? DYN_ARGMAX : DYN_ARGMIN;
+  dyn_result(L, dyn_reduce(at, op, a, dim, &e), &e, 0);
+  from_one(L, at);
+  return 2;
 }
 
 /* ---- linear algebra ------------------------------------------------------- */
@@ -120,6 +152,14 @@ static int linalg_eigvals(lua_State *L) { /* re, im = eigvals(a) */
   return dyn_result(L, dyn_eigvals(re, im, a, &e), &e, 2);
 }
 
+static int linalg_eig(lua_State *L) { /* re, im, right, left = eig(a) */
+  dyn_err e;
+  const dyn_tensor *a = dyn_checktensor(L, 1);
+  dyn_tensor *re = dyn_pushtensor(L), *im = dyn_pushtensor(L),
+             *r = dyn_pushtensor(L), *l = dyn_pushtensor(L);
+  return dyn_result(L, dyn_eig(re, im, r, l, a, &e), &e, 4);
+}
+
 static int linalg_solve(lua_State *L) { /* x = solve(a, b) */
   dyn_err e;
   const dyn_tensor *a = dyn_checktensor(L, 1), *b = dyn_checktensor(L, 2);
@@ -140,7 +180,8 @@ static void add(lua_State *L, lua_CFunction f, int op, const char *name,
                 const char *suffix) {
   lua_pushfstring(L, "%s%s", name, suffix);
   lua_pushinteger(L, op);
-  lua_pushcclosure(L, f, 1);
+  luaL_getmetatable(L, DYN_TENSOR);
+  lua_pushcclosure(L, f, 2);
   lua_rawset(L, -3);
 }
 
@@ -172,10 +213,15 @@ static void add_metamethods(lua_State *L) { /* to the metatable on top */
 }
 
 static const luaL_Reg funcs[] = {
-    {"qr", linalg_qr},         {"svd", linalg_svd},
-    {"eigh", linalg_eigh},     {"eigvals", linalg_eigvals},
-    {"solve", linalg_solve},   {"cholesky", linalg_cholesky},
-    {"matmul", tensor_matmul}, {NULL, NULL},
+    {"qr", linalg_qr},
+    {"svd", linalg_svd},
+    {"eigh", linalg_eigh},
+    {"eigvals", linalg_eigvals},
+    {"solve", linalg_solve},
+    {"cholesky", linalg_cholesky},
+    {"matmul", tensor_matmul},
+    {"eig", linalg_eig},
+    {NULL, NULL},
 };
 
 void dyn_open_math(lua_State *L) {

@@ -1,5 +1,6 @@
 /* l_sparse.c -- dynamo.Sparse: compressed sparse rows of float. */
 #include "bind/bind.h"
+#include "core/sparse_stat.h"
 
 #include <math.h>
 
@@ -285,6 +286,112 @@ static int sparse_cat(lua_State *L) {
   return 1;
 }
 
+/* ---- compressed arrays, slices, statistics ----------------------------------- */
+
+/* sparse_csr(nrow, ncol, start, cols[, values]): start has nrow + 1 positions
+** from 1, as csr() gives them; sparse_csc the same by columns. */
+static int compressed(lua_State *L, bool bycol) {
+  dyn_err e;
+  ptrdiff_t ns, n;
+  lua_settop(L, 5);
+  ptrdiff_t nrow = dyn_checkint(L, 1), ncol = dyn_checkint(L, 2);
+  luaL_argcheck(L, 0 <= nrow && nrow < INT32_MAX, 1, "out of range");
+  luaL_argcheck(L, 0 <= ncol && ncol < INT32_MAX, 2, "out of range");
+  ptrdiff_t lines = bycol ? ncol : nrow;
+  int32_t *in = indices32(L, 4, bycol ? nrow : ncol, &n);
+  const int64_t *start = dyn_checkindices(L, 3, n + 1, false, &ns);
+  luaL_argcheck(L, ns == lines + 1 && start[0] == 0 && start[lines] == n, 3,
+                "offsets from 1 to one past the last entry expected");
+  const float *val = values(L, 5, n);
+  int32_t *line = dyn_scratch(L, (size_t)n, sizeof *line);
+  for (ptrdiff_t i = 0; i < lines; i++) {
+    luaL_argcheck(L, start[i] <= start[i + 1], 3, "offsets must not fall");
+    for (int64_t k = start[i]; k < start[i + 1]; k++) line[k] = (int32_t)i;
+  }
+  dyn_csr *s = dyn_pushsparse(L);
+  return dyn_result(L,
+                    dyn_csr_from_triplets(s, nrow, ncol, n, bycol ? in : line,
+                                          bycol ? line : in, val, &e),
+                    &e, 1);
+}
+static int sparse_csr(lua_State *L) { return compressed(L, false); }
+static int sparse_csc(lua_State *L) { return compressed(L, true); }
+
+/* Push offsets, indices (from 1) and values as tensors. */
+static int arrays(lua_State *L, const dyn_csr *s) {
+  dyn_err e;
+  ptrdiff_t lines = s->nrow + 1, n = (ptrdiff_t)dyn_csr_nnz(s);
+  dyn_tensor *start = dyn_pushtensor(L), *in = dyn_pushtensor(L),
+             *val = dyn_pushtensor(L);
+  dyn_result(L, dyn_tensor_new(start, DYN_F64, 1, &lines, &e), &e, 0);
+  dyn_result(L, dyn_tensor_new(in, DYN_F64, 1, &n, &e), &e, 0);
+  dyn_result(L, dyn_tensor_new(val, DYN_F32, 1, &n, &e), &e, 0);
+  for (ptrdiff_t i = 0; i < lines; i++)
+    dyn_f64(start)[i] = (double)(s->start[i] + 1);
+  for (ptrdiff_t k = 0; k < n; k++) {
+    dyn_f64(in)[k] = s->col[k] + 1;
+    dyn_f32(val)[k] = s->val ? s->val[k] : 1;
+  }
+  return 3;
+}
+
+static int to_csr(lua_State *L) { return arrays(L, dyn_checksparse(L, 1)); }
+static int to_csc(lua_State *L) {
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  dyn_csr *t = dyn_pushsparse(L);
+  dyn_result(L, dyn_csr_transpose(t, s, &e), &e, 0);
+  return arrays(L, t);
+}
+
+static int sparse_narrow(lua_State *L) { /* s:narrow(dim, first[, last]) */
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  bool rows = dyn_checkindex(L, 2, 2) == 0;
+  ptrdiff_t n = rows ? s->nrow : s->ncol, lo = dyn_checkint(L, 3),
+            hi = dyn_optint(L, 4, n);
+  if (lo < 0) lo += n + 1;
+  if (hi < 0) hi += n + 1;
+  luaL_argcheck(L, 1 <= lo && lo <= n + 1, 3, "index out of range");
+  luaL_argcheck(L, lo - 1 <= hi && hi <= n, 4, "index out of range");
+  ptrdiff_t count = hi - lo + 1;
+  int64_t *idx = dyn_scratch(L, (size_t)count, sizeof *idx);
+  for (ptrdiff_t i = 0; i < count; i++) idx[i] = lo - 1 + i;
+  dyn_csr *r = dyn_pushsparse(L);
+  return dyn_result(L,
+                    rows ? dyn_csr_rows(r, s, idx, count, &e)
+                         : dyn_csr_cols(r, s, idx, count, &e),
+                    &e, 1);
+}
+
+static int stat(lua_State *L) { /* s:mean(dim): that dimension goes away */
+  dyn_err e;
+  dyn_csr_stat op = (dyn_csr_stat)lua_tointeger(L, lua_upvalueindex(1));
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  int dim = (int)dyn_checkindex(L, 2, 2);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_csr_reduce(r, s, op, dim, &e), &e, 1);
+}
+
+static int sparse_topk(lua_State *L) { /* s:topk(k) */
+  dyn_err e;
+  const dyn_csr *s = dyn_checksparse(L, 1);
+  ptrdiff_t k = dyn_checkint(L, 2);
+  dyn_csr *r = dyn_pushsparse(L);
+  return dyn_result(L, dyn_csr_topk(r, s, k, &e), &e, 1);
+}
+
+static void add_stats(lua_State *L) { /* to the class */
+  luaL_getmetatable(L, DYN_SPARSE);
+  lua_getfield(L, -1, "__index");
+  for (int op = 0; op < DYN_CSR_NSTAT; op++) {
+    lua_pushinteger(L, op);
+    lua_pushcclosure(L, stat, 1);
+    lua_setfield(L, -2, dyn_csr_stat_name((dyn_csr_stat)op));
+  }
+  lua_pop(L, 2);
+}
+
 static int sparse_gc(lua_State *L) {
   dyn_csr_free(luaL_checkudata(L, 1, DYN_SPARSE));
   return 0;
@@ -311,6 +418,8 @@ static const luaL_Reg meth[] = {
     {"close", sparse_gc},
     {"cols", sparse_cols},
     {"col_sums", col_sums},
+    {"csc", to_csc},
+    {"csr", to_csr},
     {"dense", sparse_dense},
     {"get", sparse_get},
     {"group_means", group_means},
@@ -318,6 +427,7 @@ static const luaL_Reg meth[] = {
     {"log1p", sparse_log1p},
     {"matmul", sparse_matmul},
     {"merge_cols", sparse_merge_cols},
+    {"narrow", sparse_narrow},
     {"nnz", sparse_nnz},
     {"row", sparse_row},
     {"row_sums", row_sums},
@@ -326,12 +436,15 @@ static const luaL_Reg meth[] = {
     {"size", sparse_size},
     {"t", sparse_t},
     {"tmatmul", sparse_tmatmul},
+    {"topk", sparse_topk},
     {NULL, NULL},
 };
 
 static const luaL_Reg funcs[] = {
     {"sparse", sparse_new},
     {"sparse_cat", sparse_cat},
+    {"sparse_csc", sparse_csc},
+    {"sparse_csr", sparse_csr},
     {"sparse_from_dense", from_dense},
     {"is_sparse", is_sparse},
     {NULL, NULL},
@@ -339,5 +452,6 @@ static const luaL_Reg funcs[] = {
 
 void dyn_open_sparse(lua_State *L) {
   dyn_newclass(L, DYN_SPARSE, meta, meth);
+  add_stats(L);
   luaL_setfuncs(L, funcs, 0);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bind/tape.h"
+#include "core/ops.h"
 
 /* ---- handles -------------------------------------------------------------- */
 
@@ -128,6 +129,59 @@ static int var_swap(lua_State *L) { /* v:swap(d0, d1) */
   return run1(L, DYN_OP_SWAP, &a);
 }
 
+static int var_permute(lua_State *L) { /* v:permute(3, 1, 2) */
+  int n = value(checkvar(L, 1))->ndim;
+  dyn_attr a = {.ndim = lua_gettop(L) - 1};
+  luaL_argcheck(L, a.ndim == n, 1, "one place per dimension expected");
+  for (int d = 0; d < n; d++) a.size[d] = dyn_checkindex(L, d + 2, n);
+  return run1(L, DYN_OP_PERMUTE, &a);
+}
+
+static int var_expand(lua_State *L) { /* v:expand(n, m, ...); -1 keeps */
+  dyn_attr a = {.ndim = lua_gettop(L) - 1};
+  luaL_argcheck(L, a.ndim <= DYN_MAXDIM, 1, "too many dimensions");
+  for (int d = 0; d < a.ndim; d++) a.size[d] = dyn_checkint(L, d + 2);
+  return run1(L, DYN_OP_EXPAND, &a);
+}
+
+/* The dimension at 'arg'; a scalar has one. */
+static int dimension(lua_State *L, int arg, int def) {
+  int nd = value(checkvar(L, 1))->ndim;
+  if (lua_isnoneornil(L, arg)) return def < 0 ? (nd ? nd - 1 : 0) : def;
+  return (int)dyn_checkindex(L, arg, nd ? nd : 1);
+}
+
+static int var_cumsum(lua_State *L) { /* v:cumsum([dim]) */
+  dyn_attr a = {.dim = dimension(L, 2, -1)};
+  return run1(L, DYN_OP_CUMSUM, &a);
+}
+
+static int var_gather(lua_State *L) { /* v:gather(dim, positions) */
+  dyn_err e;
+  int in[2];
+  dyn_var *v = checkvar(L, 1);
+  dyn_attr a = {.dim = dimension(L, 2, 0)};
+  const dyn_tensor *at = dyn_checktensor(L, 3);
+  dyn_tensor *zero = dyn_pushtensor(L), *one = dyn_pushtensor(L);
+  dyn_result(L, dyn_convert(zero, at, DYN_F64, &e), &e, 0);
+  dyn_result(L, dyn_tensor_new(one, DYN_F64, 0, NULL, &e), &e, 0);
+  dyn_tensor_set(one, 0, 1);
+  dyn_result(L, dyn_map2_(zero, DYN_SUB, one, &e), &e, 0);
+  in[0] = v->id;
+  dyn_result(L, dyn_tape_leaf(v->s->t, zero, false, NULL, &in[1], &e), &e, 0);
+  return run(L, v->s, DYN_OP_GATHER, in, 2, &a);
+}
+
+int dyn_varwhere(lua_State *L) { /* where(mask, a, b), one a variable */
+  int in[3];
+  dyn_var *like = checkvar(L, luaL_testudata(L, 2, DYN_VAR) ? 2 : 3);
+  for (int k = 0; k < 3; k++) {
+    luaL_argcheck(L, !lua_isnil(L, k + 1), k + 1, "value expected, got nil");
+    in[k] = onto(L, k + 1, like->s, value(like)->type);
+  }
+  return run(L, like->s, DYN_OP_WHERE, in, 3, NULL);
+}
+
 static int var_t(lua_State *L) { /* v:t() */
   luaL_argcheck(L, value(checkvar(L, 1))->ndim == 2, 1, "matrix expected");
   return run1(L, DYN_OP_SWAP, &(dyn_attr){.dim = 0, .dim2 = 1});
@@ -237,11 +291,65 @@ static int var_dropout(lua_State *L) { /* v:dropout(rate, seed) */
 
 /* ---- reading a variable ---------------------------------------------------- */
 
-static int var_backward(lua_State *L) {
+/* Call the function of a custom entry with its gradient; its results, tensors
+** or nil, are the contributions to the operands. The table is at 2. */
+static void ask(lua_State *L, unsigned run, int entry) {
   dyn_err e;
   dyn_var *v = checkvar(L, 1);
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 4, "backward");
+  if (lua_type(L, 2) == LUA_TTABLE)
+    lua_rawgeti(L, 2, entry + 1);
+  else
+    lua_pushnil(L);
+  if (lua_isnil(L, -1))
+    luaL_error(L, "backward: no rule for entry %d, a custom operation",
+               entry + 1);
+  dyn_tensor_share(dyn_pushtensor(L), dyn_tape_arrived(v->s->t, entry));
+  lua_call(L, 1, LUA_MULTRET);
+  checkvar(L, 1); /* the function may have closed the tape */
+  int n = lua_gettop(L) - top;
+  luaL_argcheck(L, n <= dyn_tape_inputs(v->s->t, entry), 2,
+                "more gradients than operands");
+  for (int k = 0; k < n; k++) {
+    if (lua_isnil(L, top + 1 + k)) continue;
+    const dyn_tensor *g = dyn_checktensor(L, top + 1 + k);
+    dyn_result(L, dyn_tape_supply(v->s->t, run, entry, k, g, &e), &e, 0);
+  }
+  lua_settop(L, top);
+}
+
+static int var_backward(lua_State *L) { /* v:backward([rules[, seed]]) */
+  dyn_err e;
+  unsigned run;
+  int entry;
+  dyn_var *v = checkvar(L, 1);
+  lua_settop(L, 3);
+  const dyn_tensor *seed = lua_isnil(L, 3) ? NULL : dyn_checktensor(L, 3);
+  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
+  dyn_result(L, dyn_tape_begin(v->s->t, v->id, seed, &run, &e), &e, 0);
+  for (;;) {
+    dyn_result(L, dyn_tape_step(v->s->t, run, &entry, &e), &e, 0);
+    if (entry < 0) break;
+    ask(L, run, entry);
+  }
   lua_settop(L, 1);
-  return dyn_result(L, dyn_tape_backward(v->s->t, v->id, &e), &e, 1);
+  return 1;
+}
+
+/* v:custom(value, {operands}): an operation whose value the caller knows */
+static int var_custom(lua_State *L) {
+  dyn_err e;
+  int *in, id = 0;
+  lua_settop(L, 3);
+  dyn_var *v = checkvar(L, 1);
+  const dyn_tensor *x = dyn_checktensor(L, 2);
+  int n = list(L, 3, v->s, x->type, 0, &in);
+  dyn_var *r = dyn_pushvar(L);
+  dyn_status st = dyn_tape_custom(v->s->t, in, n, x, &id, &e);
+  if (st == DYN_OK) dyn_adoptvar(r, v->s, id);
+  lua_pushinteger(L, id + 1);
+  return dyn_result(L, st, &e, 2);
 }
 
 static int var_value(lua_State *L) {
@@ -408,6 +516,7 @@ static const luaL_Reg var_metas[] = {
 
 static const luaL_Reg var_methods[] = {
     {"backward", var_backward},
+    {"close", var_gc},
     {"cat", var_cat},
     {"dropout", var_dropout},
     {"grad", var_grad},
@@ -420,6 +529,11 @@ static const luaL_Reg var_methods[] = {
     {"scatter_rows", var_scatter},
     {"size", var_size},
     {"swap", var_swap},
+    {"cumsum", var_cumsum},
+    {"custom", var_custom},
+    {"expand", var_expand},
+    {"gather", var_gather},
+    {"permute", var_permute},
     {"t", var_t},
     {"type", var_type},
     {"value", var_value},
@@ -454,8 +568,9 @@ static void add(lua_State *L, lua_CFunction f, dyn_opcode op,
 static void add_methods(lua_State *L) { /* to the table on top */
   static const dyn_opcode two[] = {DYN_OP_ADD, DYN_OP_SUB, DYN_OP_MUL,
                                    DYN_OP_DIV, DYN_OP_MATMUL};
-  static const dyn_opcode number[] = {DYN_OP_MAXIMUM, DYN_OP_POW};
-  static const dyn_opcode over[] = {DYN_OP_SUM, DYN_OP_MEAN};
+  static const dyn_opcode number[] = {DYN_OP_MAXIMUM, DYN_OP_MINIMUM,
+                                      DYN_OP_POW};
+  static const dyn_opcode over[] = {DYN_OP_SUM, DYN_OP_MEAN, DYN_OP_LOGSUMEXP};
   static const dyn_opcode losses[] = {DYN_OP_MSE, DYN_OP_BCE_LOGITS,
                                       DYN_OP_ROW_PEARSON};
   for (size_t k = 0; k < sizeof two / sizeof *two; k++)
@@ -466,7 +581,7 @@ static void add_methods(lua_State *L) { /* to the table on top */
     add(L, reduce, over[k], dyn_op_name(over[k]));
   for (size_t k = 0; k < sizeof losses / sizeof *losses; k++)
     add(L, loss, losses[k], dyn_op_name(losses[k]));
-  for (int op = DYN_OP_NEG; op <= DYN_OP_SOFTPLUS; op++)
+  for (int op = DYN_OP_NEG; op <= DYN_OP_EXPM1; op++)
     add(L, unary, (dyn_opcode)op, dyn_op_name((dyn_opcode)op));
   add(L, unary, DYN_OP_DETACH, "detach");
   add(L, unary, DYN_OP_LOG_SOFTMAX, "log_softmax");

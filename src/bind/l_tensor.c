@@ -106,6 +106,7 @@ static int tensor_rand(lua_State *L) { /* rand(seed, n, m, ...[, type]) */
 
 static int tensor_cat(lua_State *L) { /* cat({a, b, ...}, dim) */
   dyn_err e;
+  lua_settop(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
   ptrdiff_t n = (ptrdiff_t)lua_rawlen(L, 1);
   luaL_argcheck(L, n > 0 && n < 100000, 1, "tensors expected");
@@ -384,4 +385,5 @@ void dyn_open_tensor(lua_State *L) {
   dyn_newclass(L, DYN_TENSOR, meta, meth);
   luaL_setfuncs(L, funcs, 0);
   dyn_open_math(L);
+  dyn_open_order(L);
 }

@@ -25,5 +25,7 @@ dyn_var *dyn_pushvar(lua_State *L);
 void dyn_adoptvar(dyn_var *v, dyn_taperef *s, int id);
 /* Arithmetic of two operands, one of them a variable; pushes the result. */
 int dyn_vararith(lua_State *L, dyn_opcode op);
+/* where(mask, a, b) with a variable among a and b. */
+int dyn_varwhere(lua_State *L);
 
 #endif

@@ -46,7 +46,11 @@ void *dyn_alloc(size_t n, size_t size);
 /* The same without the zeros: for what is overwritten at once. */
 void *dyn_alloc_raw(size_t n, size_t size);
 void dyn_free(void *p, size_t n, size_t size);
-size_t dyn_live(void);      /* bytes now held through dyn_alloc */
+size_t dyn_live(void); /* bytes now held through dyn_alloc */
+/* Allocations that would bring dyn_live() above 'bytes' fail; 0: no limit. What
+** other libraries take (BLAS, HDF5, Lua itself) is not counted. */
+void dyn_set_memory_limit(size_t bytes);
+size_t dyn_memory_limit(void);
 extern long dyn_fail_after; /* tests: allocations until failure; <0 never */
 
 /*

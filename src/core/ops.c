@@ -7,7 +7,21 @@
 /* ---- kernels, and the tables that choose one by type -------------------- */
 
 #define GRAIN  (1 << 15) /* rows shorter than this are not worth a thread */
+#define CHUNK  (1 << 13) /* of a long row, for one thread */
 #define BLOCKS 64        /* partial sums of a reduction */
+#define FEW    1024      /* added without blocks */
+
+/*
+** Kernels without products that could be fused are compiled for wider registers
+** as well; the processor's are chosen when the library is loaded. The bits are
+** the same: nothing is contracted (-ffp-contract=off) and no sum reordered.
+*/
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
 
 #define T        float
 #define NAME(fn) fn##_f32
@@ -79,6 +93,9 @@ static const map binary[DYN_NBINARY] = {
     [DYN_DSQRT] = ROW(dsqrt),
     [DYN_DLOG1P] = ROW(dlog1p),
     [DYN_DSOFTPLUS] = ROW(dsoftplus),
+    [DYN_DSIN] = ROW(dsin),
+    [DYN_DCOS] = ROW(dcos),
+    [DYN_DEXPM1] = ROW(dexpm1),
 };
 
 static kernel *const k_to[][DYN_NTYPES] = {
@@ -90,13 +107,25 @@ static void (*const k_fold[])(ptrdiff_t, double *, ptrdiff_t, const void *,
 static double (*const k_sum[])(ptrdiff_t, const void *, ptrdiff_t) = BOTH(sum);
 static double (*const k_spread[])(ptrdiff_t, const void *, ptrdiff_t,
                                   double) = BOTH(spread);
+static double (*const k_expsum[])(ptrdiff_t, const void *, ptrdiff_t,
+                                  double) = BOTH(expsum);
+static double (*const k_prod[])(ptrdiff_t, const void *,
+                                ptrdiff_t) = BOTH(prod);
 static ptrdiff_t (*const k_argbest[])(ptrdiff_t, const void *, ptrdiff_t,
                                       int) = BOTH(argbest);
 
 static const char *const reductions[DYN_NREDUCTION] = {
-    [DYN_SUM] = "sum",       [DYN_MEAN] = "mean",     [DYN_VARIANCE] = "var",
-    [DYN_NORM] = "norm",     [DYN_MAX] = "max",       [DYN_MIN] = "min",
-    [DYN_ARGMAX] = "argmax", [DYN_ARGMIN] = "argmin",
+    [DYN_SUM] = "sum",
+    [DYN_MEAN] = "mean",
+    [DYN_VARIANCE] = "var",
+    [DYN_NORM] = "norm",
+    [DYN_MAX] = "max",
+    [DYN_MIN] = "min",
+    [DYN_STD] = "std",
+    [DYN_PROD] = "prod",
+    [DYN_LOGSUMEXP] = "logsumexp",
+    [DYN_ARGMAX] = "argmax",
+    [DYN_ARGMIN] = "argmin",
 };
 
 const char *dyn_unary_name(dyn_unary op) { return unary[op].name; }
@@ -287,10 +316,28 @@ dyn_status dyn_sum_to(dyn_tensor *r, const dyn_tensor *g,
   return st;
 }
 
+static double at_offset(dyn_type type, const void *x, ptrdiff_t off) {
+  return type == DYN_F32 ? (double)((const float *)x)[off]
+                         : ((const double *)x)[off];
+}
+
+static double variance(dyn_type type, ptrdiff_t n, const void *x, ptrdiff_t s) {
+  if (n < 2) return (double)NAN;
+  double mean = k_sum[type](n, x, s) / (double)n;
+  return k_spread[type](n, x, s, mean) / (double)(n - 1);
+}
+
+static double logsumexp(dyn_type type, ptrdiff_t n, const void *x,
+                        ptrdiff_t s) {
+  if (n == 0) return (double)-INFINITY;
+  double top = at_offset(type, x, k_argbest[type](n, x, s, 1) * s);
+  if (!isfinite(top)) return top;
+  return top + log(k_expsum[type](n, x, s, top));
+}
+
 /* One row of n numbers with stride s, reduced. */
 static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
                       const void *x, ptrdiff_t s) {
-  double mean;
   ptrdiff_t at;
   switch (op) {
   case DYN_SUM:
@@ -298,9 +345,13 @@ static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
   case DYN_MEAN:
     return k_sum[type](n, x, s) / (double)n;
   case DYN_VARIANCE:
-    mean = k_sum[type](n, x, s) / (double)n;
-    return n < 2 ? (double)NAN
-                 : k_spread[type](n, x, s, mean) / (double)(n - 1);
+    return variance(type, n, x, s);
+  case DYN_STD:
+    return sqrt(variance(type, n, x, s));
+  case DYN_LOGSUMEXP:
+    return logsumexp(type, n, x, s);
+  case DYN_PROD:
+    return k_prod[type](n, x, s);
   case DYN_NORM:
     return sqrt(k_spread[type](n, x, s, 0));
   default:
@@ -308,8 +359,7 @@ static double reduced(dyn_reduction op, dyn_type type, ptrdiff_t n,
   }
   at = k_argbest[type](n, x, s, op == DYN_MAX || op == DYN_ARGMAX ? 1 : -1);
   if (op == DYN_ARGMAX || op == DYN_ARGMIN) return (double)at;
-  const char *p = (const char *)x + at * s * (ptrdiff_t)dyn_type_size(type);
-  return type == DYN_F32 ? (double)*(const float *)p : *(const double *)p;
+  return at_offset(type, x, at * s);
 }
 
 /* Sums over a leading dimension run along the rows of memory. */
@@ -330,6 +380,41 @@ static dyn_status sum_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
   sum.ndim--;
   *r = sum;
   return DYN_OK;
+}
+
+/* Largest or smallest over a leading dimension: rows against rows. */
+static dyn_status best_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
+                               dyn_reduction op, dyn_err *e) {
+  kernel *k = binary[op == DYN_MAX ? DYN_MAXIMUM : DYN_MINIMUM].k[a->type];
+  ptrdiff_t step = a->stride[dim] * (ptrdiff_t)dyn_type_size(a->type);
+  dyn_tensor row = *a; /* borrowed: a without dim, at one index after another */
+  for (int d = dim; d < a->ndim - 1; d++) {
+    row.size[d] = a->size[d + 1];
+    row.stride[d] = a->stride[d + 1];
+  }
+  row.ndim--;
+  dyn_status st = dyn_convert(r, &row, a->type, e);
+  for (ptrdiff_t i = 1; st == DYN_OK && i < a->size[dim]; i++) {
+    row.data = (char *)row.data + step;
+    apply(r->data, r->type, *r, row, k);
+  }
+  return st;
+}
+
+/* Reduce 'dim' of a copy in which it is last, without gaps. */
+static dyn_status reduce_across(dyn_tensor *r, dyn_reduction op,
+                                const dyn_tensor *a, int dim, dyn_err *e) {
+  dyn_tensor v = *a, copy = {0}; /* borrowed */
+  for (int d = dim; d < a->ndim - 1; d++) {
+    v.size[d] = a->size[d + 1];
+    v.stride[d] = a->stride[d + 1];
+  }
+  v.size[a->ndim - 1] = a->size[dim];
+  v.stride[a->ndim - 1] = a->stride[dim];
+  dyn_status st = dyn_convert(&copy, &v, a->type, e);
+  if (st == DYN_OK) st = dyn_reduce(r, op, &copy, a->ndim - 1, e);
+  dyn_tensor_free(&copy);
+  return st;
 }
 
 static dyn_status reduce_all(dyn_tensor *r, dyn_reduction op,
@@ -361,6 +446,10 @@ dyn_status dyn_reduce(dyn_tensor *r, dyn_reduction op, const dyn_tensor *a,
   if (dim < 0) return reduce_all(r, op, a, e);
   if ((op == DYN_SUM || op == DYN_MEAN) && dim < a->ndim - 1 && n)
     return sum_leading(r, a, dim, op == DYN_SUM ? 1 : 1 / (double)n, e);
+  if ((op == DYN_MAX || op == DYN_MIN) && dim < a->ndim - 1)
+    return best_leading(r, a, dim, op, e);
+  if (a->stride[dim] != 1 && n > 1 && dyn_tensor_len(a) > 64)
+    return reduce_across(r, op, a, dim, e);
   dyn_tensor v = *a, outer = *a; /* 'outer' has the other dimensions */
   for (int d = dim; d < outer.ndim - 1; d++) {
     outer.size[d] = outer.size[d + 1];

@@ -61,6 +61,9 @@ typedef enum dyn_binary {
   DYN_DSQRT,                      /* (g, y) */
   DYN_DLOG1P,                     /* (g, x) */
   DYN_DSOFTPLUS,                  /* (g, x) */
+  DYN_DSIN,                       /* (g, x) */
+  DYN_DCOS,                       /* (g, x) */
+  DYN_DEXPM1,                     /* (g, y) */
   DYN_NBINARY
 } dyn_binary;
 
@@ -87,8 +90,11 @@ void dyn_fill_(dyn_tensor *t, double v);
 typedef enum dyn_reduction {
   DYN_SUM,
   DYN_MEAN,
-  DYN_VARIANCE, /* n - 1 in the denominator */
-  DYN_NORM,     /* Euclidean */
+  DYN_VARIANCE,  /* n - 1 in the denominator */
+  DYN_STD,       /* its square root */
+  DYN_NORM,      /* Euclidean */
+  DYN_LOGSUMEXP, /* log sum e^x without overflow; of nothing -inf */
+  DYN_PROD,
   DYN_MAX,
   DYN_MIN,
   DYN_ARGMAX,

@@ -143,6 +143,82 @@ void dyn_tensor_swap(dyn_tensor *dst, const dyn_tensor *src, int d0, int d1) {
   dst->size[d1] = src->size[d0], dst->stride[d1] = src->stride[d0];
 }
 
+dyn_status dyn_tensor_permute(dyn_tensor *dst, const dyn_tensor *src,
+                              const int *order, dyn_err *e) {
+  bool seen[DYN_MAXDIM] = {false};
+  dyn_tensor t = *src;
+  for (int d = 0; d < src->ndim; d++) {
+    int from = order[d];
+    if (from < 0 || from >= src->ndim || seen[from])
+      return dyn_fail(e, DYN_EVALUE,
+                      "permute: each of 1..%d is expected once, got %d",
+                      src->ndim, from + 1);
+    seen[from] = true;
+    t.size[d] = src->size[from];
+    t.stride[d] = src->stride[from];
+  }
+  dyn_tensor_share(dst, &t);
+  return DYN_OK;
+}
+
+dyn_status dyn_tensor_unsqueeze(dyn_tensor *dst, const dyn_tensor *src, int dim,
+                                dyn_err *e) {
+  if (src->ndim == DYN_MAXDIM)
+    return dyn_fail(e, DYN_EVALUE, "unsqueeze: more than %d dimensions",
+                    DYN_MAXDIM);
+  if (dim < 0 || dim > src->ndim)
+    return dyn_fail(e, DYN_EVALUE, "unsqueeze: place %d outside 1..%d", dim + 1,
+                    src->ndim + 1);
+  dyn_tensor_share(dst, src);
+  for (int d = dst->ndim++; d > dim; d--) {
+    dst->size[d] = dst->size[d - 1];
+    dst->stride[d] = dst->stride[d - 1];
+  }
+  dst->size[dim] = dst->stride[dim] = 1;
+  return DYN_OK;
+}
+
+dyn_status dyn_tensor_broadcast(dyn_tensor *dst, const dyn_tensor *src,
+                                int ndim, const ptrdiff_t *size, dyn_err *e) {
+  char from[DYN_SHAPELEN], to[DYN_SHAPELEN];
+  dyn_tensor like = {.ndim = ndim}, t = *src;
+  size_t n = 1;
+  if (ndim < src->ndim || ndim > DYN_MAXDIM)
+    return dyn_fail(e, DYN_ESHAPE, "expand: %s has no %d dimensions",
+                    dyn_tensor_shape(src, from), ndim);
+  for (int d = 0; d < ndim; d++) {
+    int own = d - (ndim - src->ndim);
+    like.size[d] = size[d] == -1 && own >= 0 ? src->size[own] : size[d];
+    if (like.size[d] < 0 ||
+        __builtin_mul_overflow(n, (size_t)like.size[d], &n) ||
+        n > PTRDIFF_MAX / 16)
+      return dyn_fail(e, DYN_EVALUE, "expand: bad size %td in dimension %d",
+                      size[d], d + 1);
+  }
+  if (!dyn_tensor_expand(&t, &like))
+    return dyn_fail(e, DYN_ESHAPE, "expand: %s does not become %s",
+                    dyn_tensor_shape(src, from), dyn_tensor_shape(&like, to));
+  dyn_tensor_share(dst, &t);
+  return DYN_OK;
+}
+
+dyn_status dyn_tensor_diagonal(dyn_tensor *dst, const dyn_tensor *src,
+                               ptrdiff_t k, dyn_err *e) {
+  char s[DYN_SHAPELEN];
+  if (src->ndim != 2)
+    return dyn_fail(e, DYN_ESHAPE, "diagonal: a matrix is expected, not %s",
+                    dyn_tensor_shape(src, s));
+  ptrdiff_t rows = src->size[0], cols = src->size[1], n = 0;
+  ptrdiff_t i = k < 0 ? -k : 0, j = k > 0 ? k : 0;
+  if (i < rows && j < cols) n = rows - i < cols - j ? rows - i : cols - j;
+  dyn_tensor_share(dst, src);
+  if (n) dst->data = element(src, i * src->stride[0] + j * src->stride[1]);
+  dst->ndim = 1;
+  dst->size[0] = n;
+  dst->stride[0] = src->stride[0] + src->stride[1];
+  return DYN_OK;
+}
+
 bool dyn_tensor_expand(dyn_tensor *t, const dyn_tensor *like) {
   int skip = like->ndim - t->ndim;
   if (skip < 0) return false;

@@ -60,6 +60,23 @@ DYN_STATUS dyn_tensor_reshape(dyn_tensor *dst, const dyn_tensor *src, int ndim,
                               const ptrdiff_t *size, dyn_err *e);
 /* View with dimensions d0 and d1 exchanged. */
 void dyn_tensor_swap(dyn_tensor *dst, const dyn_tensor *src, int d0, int d1);
+/* View whose dimension d is dimension order[d] of 'src': a permutation of
+** 0 .. ndim-1, else DYN_EVALUE. */
+DYN_STATUS dyn_tensor_permute(dyn_tensor *dst, const dyn_tensor *src,
+                              const int *order, dyn_err *e);
+/* View with a dimension of size 1 before dimension 'dim' (0 .. ndim).
+** DYN_EVALUE: outside, or there are DYN_MAXDIM already. */
+DYN_STATUS dyn_tensor_unsqueeze(dyn_tensor *dst, const dyn_tensor *src, int dim,
+                                dyn_err *e);
+/* View of that shape: sizes that are 1 or missing are repeated without a copy
+** (stride 0), -1 keeps a size. DYN_ESHAPE: another size; DYN_EVALUE: more
+** elements than can be counted. */
+DYN_STATUS dyn_tensor_broadcast(dyn_tensor *dst, const dyn_tensor *src,
+                                int ndim, const ptrdiff_t *size, dyn_err *e);
+/* View of the k-th diagonal of a matrix; k > 0 is above. Outside it is empty.
+** DYN_ESHAPE: no matrix. */
+DYN_STATUS dyn_tensor_diagonal(dyn_tensor *dst, const dyn_tensor *src,
+                               ptrdiff_t k, dyn_err *e);
 /*
 ** Give the borrowed view 't' the shape of 'like': dimensions that are missing
 ** or of size 1 get stride 0. False, and no change, if that is impossible.

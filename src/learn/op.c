@@ -78,6 +78,9 @@ static const struct {
     [DYN_OP_EXP] = {DYN_EXP, DYN_MUL, true},
     [DYN_OP_LOG] = {DYN_LOG, DYN_DIV, false},
     [DYN_OP_LOG1P] = {DYN_LOG1P, DYN_DLOG1P, false},
+    [DYN_OP_SIN] = {DYN_SIN, DYN_DSIN, false},
+    [DYN_OP_COS] = {DYN_COS, DYN_DCOS, false},
+    [DYN_OP_EXPM1] = {DYN_EXPM1, DYN_DEXPM1, true},
     [DYN_OP_TANH] = {DYN_TANH, DYN_DTANH, true},
     [DYN_OP_SIGMOID] = {DYN_SIGMOID, DYN_DSIGMOID, true},
     [DYN_OP_RELU] = {DYN_RELU, DYN_DRELU, false},
@@ -116,11 +119,16 @@ static dyn_status maximum_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   return scalar_fwd(t, y, DYN_MAXIMUM, e);
 }
 
-static dyn_status maximum_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
+static dyn_status minimum_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
+  return scalar_fwd(t, y, DYN_MINIMUM, e);
+}
+
+static dyn_status bound_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
+  dyn_binary inside = y->op == DYN_OP_MAXIMUM ? DYN_GT : DYN_LT;
   dyn_tensor v = {0}, on = {0};
   dyn_status st = DYN_OK;
   DYN_TRY(number(&v, y, y->x.type, 0, e));
-  DYN_TRY(dyn_map2(&on, DYN_GT, dyn_in(t, y, 0), &v, e));
+  DYN_TRY(dyn_map2(&on, inside, dyn_in(t, y, 0), &v, e));
   DYN_TRY(dyn_map2_(&y->g, DYN_MUL, &on, e));
   DYN_TRY(dyn_flow_move(t, y, 0, &y->g, e));
 done:
@@ -176,7 +184,18 @@ const dyn_op dyn_ops[DYN_NOPS] = {
     [DYN_OP_RELU] = SIMPLE("relu"),
     [DYN_OP_GELU] = SIMPLE("gelu"),
     [DYN_OP_SOFTPLUS] = SIMPLE("softplus"),
-    [DYN_OP_MAXIMUM] = {"maximum", 1, 1, maximum_fwd, maximum_bwd},
+    [DYN_OP_MAXIMUM] = {"maximum", 1, 1, maximum_fwd, bound_bwd},
+    [DYN_OP_SIN] = SIMPLE("sin"),
+    [DYN_OP_COS] = SIMPLE("cos"),
+    [DYN_OP_EXPM1] = SIMPLE("expm1"),
+    [DYN_OP_MINIMUM] = {"minimum", 1, 1, minimum_fwd, bound_bwd},
+    [DYN_OP_LOGSUMEXP] = {"logsumexp", 1, 1, dyn_lse_fwd, dyn_lse_bwd},
+    [DYN_OP_PERMUTE] = {"permute", 1, 1, dyn_permute_fwd, dyn_permute_bwd},
+    [DYN_OP_EXPAND] = {"expand", 1, 1, dyn_expand_fwd, dyn_expand_bwd},
+    [DYN_OP_CUMSUM] = {"cumsum", 1, 1, dyn_cumsum_fwd, dyn_cumsum_bwd},
+    [DYN_OP_GATHER] = {"gather", 2, 2, dyn_gather_fwd, dyn_gather_bwd},
+    [DYN_OP_WHERE] = {"where", 3, 3, dyn_where_fwd, dyn_where_bwd},
+    [DYN_OP_CUSTOM] = {"custom", 0, DYN_MANY, NULL, NULL},
     [DYN_OP_POW] = {"pow", 1, 1, pow_fwd, pow_bwd},
     [DYN_OP_SWAP] = {"swap", 1, 1, dyn_swap_fwd, dyn_swap_bwd},
     [DYN_OP_RESHAPE] = {"reshape", 1, 1, dyn_reshape_fwd, dyn_reshape_bwd},

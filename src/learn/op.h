@@ -26,6 +26,8 @@ typedef struct dyn_node {
 struct dyn_tape {
   dyn_node *v;
   int n, cap;
+  int at;       /* of a backward pass: the entry to look at next */
+  unsigned run; /* its number */
 };
 
 /*
@@ -50,7 +52,9 @@ dyn_rule dyn_swap_fwd, dyn_swap_bwd, dyn_reshape_fwd, dyn_reshape_bwd,
     dyn_mean_fwd, dyn_mean_bwd, dyn_matmul_fwd, dyn_matmul_bwd, dyn_linear_fwd,
     dyn_linear_bwd, dyn_dropout_fwd, dyn_dropout_bwd, dyn_mse_fwd, dyn_mse_bwd,
     dyn_bce_fwd, dyn_bce_bwd, dyn_pearson_fwd, dyn_pearson_bwd, dyn_lsm_fwd,
-    dyn_lsm_bwd;
+    dyn_lsm_bwd, dyn_lse_fwd, dyn_lse_bwd, dyn_permute_fwd, dyn_permute_bwd,
+    dyn_expand_fwd, dyn_expand_bwd, dyn_cumsum_fwd, dyn_cumsum_bwd,
+    dyn_gather_fwd, dyn_gather_bwd, dyn_where_fwd, dyn_where_bwd;
 
 static inline int dyn_input(const dyn_node *y, int k) {
   if (k >= y->nin) return -1;

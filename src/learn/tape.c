@@ -94,6 +94,9 @@ static dyn_status describe(dyn_tape *t, dyn_node *p, const int *in, int nin,
 dyn_status dyn_tape_apply(dyn_tape *t, dyn_opcode op, const int *in, int nin,
                           const dyn_attr *a, int *id, dyn_err *e) {
   dyn_node *p;
+  if (!dyn_ops[op].fwd)
+    return dyn_fail(e, DYN_EVALUE, "%s: has a function of its own",
+                    dyn_ops[op].name);
   if (nin < dyn_ops[op].arity || nin > dyn_ops[op].most)
     return dyn_fail(e, DYN_EVALUE, "%s: %d operands", dyn_ops[op].name, nin);
   dyn_status st = slot(t, &p, e);
@@ -183,31 +186,117 @@ static dyn_status unchanged(const dyn_tape *t, int id, dyn_err *e) {
   return DYN_OK;
 }
 
-dyn_status dyn_tape_backward(dyn_tape *t, int id, dyn_err *e) {
+static void forget(dyn_tape *t) {
+  for (int i = 0; i < t->n; i++) dyn_tensor_free(&t->v[i].g);
+  t->at = -1;
+}
+
+/* The gradient of 'id' itself: 'seed', or 1 for a scalar. */
+static dyn_status plant(dyn_tape *t, int id, const dyn_tensor *seed,
+                        dyn_err *e) {
+  dyn_node *p = &t->v[id];
+  dyn_status st;
+  if (seed) {
+    st = dyn_convert(&p->g, seed, seed->type, e);
+  } else {
+    st = dyn_tensor_new(&p->g, p->x.type, 0, NULL, e);
+    if (st == DYN_OK) dyn_tensor_set(&p->g, 0, 1);
+  }
+  if (st == DYN_OK && p->op == DYN_OP_LEAF && p->aux.st)
+    st = dyn_copy_(&p->aux, &p->g, e);
+  return st;
+}
+
+dyn_status dyn_tape_begin(dyn_tape *t, int id, const dyn_tensor *seed,
+                          unsigned *run, dyn_err *e) {
   const dyn_tensor *x = &t->v[id].x;
-  if (x->ndim != 0) {
-    char shape[DYN_SHAPELEN];
+  char shape[DYN_SHAPELEN], own[DYN_SHAPELEN];
+  if (!seed && x->ndim != 0)
     return dyn_fail(e, DYN_ESHAPE, "backward: %s is not a scalar",
                     dyn_tensor_shape(x, shape));
-  }
+  if (seed && (!dyn_tensor_same_shape(seed, x) || seed->type != x->type))
+    return dyn_fail(e, DYN_ESHAPE, "backward: gradient %s %s for a value %s %s",
+                    dyn_tensor_shape(seed, shape), dyn_type_name(seed->type),
+                    dyn_tensor_shape(x, own), dyn_type_name(x->type));
   dyn_status st = unchanged(t, id, e);
   if (st != DYN_OK) return st;
-  for (int i = 0; i < t->n; i++) dyn_tensor_free(&t->v[i].g);
+  forget(t);
+  *run = ++t->run;
   if (!t->v[id].need) return DYN_OK; /* a constant: no gradient anywhere */
-  DYN_TRY(dyn_tensor_new(&t->v[id].g, x->type, 0, NULL, e));
-  dyn_tensor_set(&t->v[id].g, 0, 1);
-  if (t->v[id].op == DYN_OP_LEAF && t->v[id].aux.st)
-    DYN_TRY(dyn_copy_(&t->v[id].aux, &t->v[id].g, e));
-  for (int i = id; i >= 0; i--) {
-    dyn_node *y = &t->v[i];
-    if (!y->need || !y->g.st || y->op == DYN_OP_LEAF) continue;
-    DYN_TRY(dyn_ops[y->op].bwd(t, y, e));
-    dyn_tensor_free(&y->g);
-  }
-done:
-  if (st != DYN_OK)
-    for (int i = 0; i < t->n; i++) dyn_tensor_free(&t->v[i].g);
+  st = plant(t, id, seed, e);
+  if (st == DYN_OK)
+    t->at = id;
+  else
+    forget(t);
   return st;
+}
+
+static dyn_status other_run(dyn_err *e) {
+  return dyn_fail(e, DYN_EVALUE,
+                  "backward: another pass over the tape began in between");
+}
+
+dyn_status dyn_tape_step(dyn_tape *t, unsigned run, int *entry, dyn_err *e) {
+  dyn_status st = DYN_OK;
+  *entry = -1;
+  if (run != t->run) return other_run(e);
+  for (; t->at >= 0; t->at--) {
+    dyn_node *y = &t->v[t->at];
+    if (!y->need || !y->g.st || y->op == DYN_OP_LEAF) continue;
+    if (y->op == DYN_OP_CUSTOM) {
+      *entry = t->at--;
+      return DYN_OK;
+    }
+    st = dyn_ops[y->op].bwd(t, y, e);
+    dyn_tensor_free(&y->g);
+    if (st != DYN_OK) return forget(t), st;
+  }
+  for (int i = 0; i < t->n; i++) /* of custom entries */
+    if (t->v[i].op == DYN_OP_CUSTOM) dyn_tensor_free(&t->v[i].g);
+  return DYN_OK;
+}
+
+dyn_status dyn_tape_supply(dyn_tape *t, unsigned run, int entry, int k,
+                           const dyn_tensor *g, dyn_err *e) {
+  char sg[DYN_SHAPELEN], sx[DYN_SHAPELEN];
+  if (run != t->run) return other_run(e);
+  dyn_node *y = &t->v[entry];
+  if (y->op != DYN_OP_CUSTOM || k < 0 || k >= y->nin)
+    return dyn_fail(e, DYN_EVALUE, "backward: entry %d has no operand %d",
+                    entry + 1, k + 1);
+  const dyn_tensor *x = dyn_in(t, y, k);
+  if (!x || !dyn_tensor_same_shape(g, x) || g->type != x->type)
+    return dyn_fail(e, DYN_ESHAPE,
+                    "backward: gradient %s %s for operand %d, which is %s %s",
+                    dyn_tensor_shape(g, sg), dyn_type_name(g->type), k + 1,
+                    x ? dyn_tensor_shape(x, sx) : "absent",
+                    x ? dyn_type_name(x->type) : "");
+  return dyn_flow(t, y, k, g, e);
+}
+
+dyn_status dyn_tape_backward(dyn_tape *t, int id, dyn_err *e) {
+  unsigned run;
+  int entry;
+  dyn_status st = dyn_tape_begin(t, id, NULL, &run, e);
+  if (st == DYN_OK) st = dyn_tape_step(t, run, &entry, e);
+  if (st != DYN_OK || entry < 0) return st;
+  forget(t);
+  return dyn_fail(e, DYN_EVALUE,
+                  "backward: entry %d is a custom operation, go in steps",
+                  entry + 1);
+}
+
+dyn_status dyn_tape_custom(dyn_tape *t, const int *in, int nin,
+                           const dyn_tensor *x, int *id, dyn_err *e) {
+  dyn_node *p;
+  dyn_status st = slot(t, &p, e);
+  if (st != DYN_OK) return st;
+  p->op = DYN_OP_CUSTOM;
+  st = describe(t, p, in, nin, NULL, e);
+  if (st != DYN_OK) return clear(p), st;
+  dyn_tensor_share(&p->x, x);
+  *id = commit(t, p);
+  return DYN_OK;
 }
 
 /* ---- questions ---------------------------------------------------------- */
@@ -218,6 +307,10 @@ const dyn_tensor *dyn_tape_value(const dyn_tape *t, int id) {
 const dyn_tensor *dyn_tape_grad(const dyn_tape *t, int id) {
   return &t->v[id].g;
 }
+const dyn_tensor *dyn_tape_arrived(const dyn_tape *t, int id) {
+  return &t->v[id].g;
+}
+int dyn_tape_inputs(const dyn_tape *t, int id) { return t->v[id].nin; }
 bool dyn_tape_need(const dyn_tape *t, int id) { return t->v[id].need; }
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id) { return t->v[id].op; }
 int dyn_tape_len(const dyn_tape *t) { return t->n; }

@@ -32,7 +32,11 @@ typedef enum dyn_opcode {
   DYN_OP_RELU,
   DYN_OP_GELU,
   DYN_OP_SOFTPLUS,
+  DYN_OP_SIN,
+  DYN_OP_COS,
+  DYN_OP_EXPM1,
   DYN_OP_MAXIMUM, /* with attr.value */
+  DYN_OP_MINIMUM, /* with attr.value */
   DYN_OP_POW,     /* to the attr.value */
   /* shape */
   DYN_OP_SWAP,         /* attr.dim, attr.dim2 */
@@ -43,7 +47,14 @@ typedef enum dyn_opcode {
   DYN_OP_SCATTER_ROWS, /* r[idx[i]] += x[i], r has attr.n rows */
   DYN_OP_SUM,          /* attr.dim, or all if it is -1 */
   DYN_OP_MEAN,
-  DYN_OP_DETACH, /* the value, and no gradient */
+  DYN_OP_LOGSUMEXP,
+  DYN_OP_PERMUTE, /* to the order attr.size[0 .. ndim-1] */
+  DYN_OP_EXPAND,  /* to attr.ndim, attr.size; -1 keeps */
+  DYN_OP_CUMSUM,  /* attr.dim */
+  DYN_OP_GATHER,  /* x, positions from 0 (double), attr.dim: as dyn_gather */
+  DYN_OP_WHERE,   /* mask, a, b: as dyn_where */
+  DYN_OP_CUSTOM,  /* made by dyn_tape_custom: whoever calls knows the rule */
+  DYN_OP_DETACH,  /* the value, and no gradient */
   /* products */
   DYN_OP_MATMUL, /* as dyn_matmul */
   DYN_OP_LINEAR, /* x (n,k), w (k,m), b (m) or absent: act(x w + b), dropout */
@@ -105,6 +116,27 @@ DYN_STATUS dyn_tape_apply(dyn_tape *t, dyn_opcode op, const int *in, int nin,
 ** Walther, Evaluating Derivatives, 2008, ch. 3).
 */
 DYN_STATUS dyn_tape_backward(dyn_tape *t, int id, dyn_err *e);
+
+/*
+** Operations of the caller. 'x' is the value of a function of in[0 .. nin-1]
+** that the caller computed; x is shared. Its derivative is asked for during a
+** backward pass in steps: begin, then step until '*entry' is -1. Each other
+** entry is a custom one, whose gradient is complete (dyn_tape_arrived) and
+** whose contribution to input k is given by dyn_tape_supply. A number of the
+** run guards against another pass that began in between (DYN_EVALUE).
+** 'seed' (NULL: 1, for scalars) is the gradient of 'id', of its shape and type:
+** what is computed is a product of a vector with the Jacobian.
+*/
+DYN_STATUS dyn_tape_custom(dyn_tape *t, const int *in, int nin,
+                           const dyn_tensor *x, int *id, dyn_err *e);
+DYN_STATUS dyn_tape_begin(dyn_tape *t, int id, const dyn_tensor *seed,
+                          unsigned *run, dyn_err *e);
+DYN_STATUS dyn_tape_step(dyn_tape *t, unsigned run, int *entry, dyn_err *e);
+const dyn_tensor *dyn_tape_arrived(const dyn_tape *t, int id);
+DYN_STATUS dyn_tape_supply(dyn_tape *t, unsigned run, int entry, int k,
+                           const dyn_tensor *g, dyn_err *e);
+/* Inputs of an entry. */
+int dyn_tape_inputs(const dyn_tape *t, int id);
 
 const dyn_tensor *dyn_tape_value(const dyn_tape *t, int id);
 /* Empty if nothing flowed there, or if 'id' is not a leaf. */

@@ -21,7 +21,7 @@ typedef struct opcase {
   dyn_attr a;
   int constant; /* bits: inputs that want no gradient */
   char kind;    /* of values: 0 any, '+' positive, 'm' input 3 is a 0/1 mask,
-                ** with NaN in the target where it is 0 */
+                ** with NaN in the target where it is 0, 'i' input 1 is 1, 2 */
 } opcase;
 
 static const int64_t some[] = {2, 0, 2};
@@ -48,6 +48,18 @@ static const opcase cases[] = {
     {DYN_OP_SOFTPLUS, 1, {2}, {{2, 3}}, .kind = 0},
     {DYN_OP_MAXIMUM, 1, {2}, {{2, 3}}, .a = {.value = 0.2}},
     {DYN_OP_POW, 1, {2}, {{2, 3}}, .a = {.value = 2.5}, .kind = '+'},
+    {DYN_OP_SIN, 1, {2}, {{2, 3}}, .kind = 0},
+    {DYN_OP_COS, 1, {2}, {{2, 3}}, .kind = 0},
+    {DYN_OP_EXPM1, 1, {2}, {{2, 3}}, .kind = 0},
+    {DYN_OP_MINIMUM, 1, {2}, {{2, 3}}, .a = {.value = 0.2}},
+    {DYN_OP_LOGSUMEXP, 1, {2}, {{2, 3}}, .a = {.dim = -1}},
+    {DYN_OP_LOGSUMEXP, 1, {3}, {{2, 3, 2}}, .a = {.dim = 1}},
+    {DYN_OP_PERMUTE, 1, {3}, {{2, 3, 2}}, .a = {.ndim = 3, .size = {2, 0, 1}}},
+    {DYN_OP_EXPAND, 1, {2}, {{2, 1}}, .a = {.ndim = 3, .size = {2, -1, 3}}},
+    {DYN_OP_CUMSUM, 1, {2}, {{2, 3}}, .a = {.dim = 0}},
+    {DYN_OP_CUMSUM, 1, {2}, {{2, 3}}, .a = {.dim = 1}},
+    {DYN_OP_GATHER, 2, {2, 2}, {{3, 2}, {2, 2}}, .constant = 2, .kind = 'i'},
+    {DYN_OP_WHERE, 3, {2, 2, 1}, {{2, 1}, {2, 3}, {3}}, .constant = 1},
     {DYN_OP_SWAP, 1, {3}, {{2, 3, 2}}, .a = {.dim = 0, .dim2 = 2}},
     {DYN_OP_RESHAPE, 1, {2}, {{2, 3}}, .a = {.ndim = 2, .size = {3, -1}}},
     {DYN_OP_NARROW, 1, {2}, {{2, 4}}, .a = {.dim = 1, .lo = 1, .n = 2}},
@@ -133,6 +145,7 @@ static dyn_tensor filled(const opcase *c, int k, double a) {
   for (size_t i = 0; i < dyn_tensor_len(&t); i++) {
     double v = sin(a + 1.7 * (double)i);
     if (c->kind == '+' || (c->kind == 'm' && k == 2)) v = v + 1.5;
+    if (c->kind == 'i' && k == 1) v = 1 + (double)(i % 2);
     if (c->kind == 'm' && k == 3) v = v > -0.3;
     dyn_f64(&t)[i] = v;
   }
@@ -193,7 +206,9 @@ static double against_float(const opcase *c, const dyn_tensor x[MOST],
   double f, worst = 0;
   dyn_tensor xf[MOST] = {0}, gf[MOST] = {0};
   for (int k = 0; k < c->nin; k++)
-    if (dyn_convert(&xf[k], &x[k], DYN_F32, NULL) != DYN_OK) exit(2);
+    if (dyn_convert(&xf[k], &x[k], c->kind == 'i' && k ? DYN_F64 : DYN_F32,
+                    NULL) != DYN_OK)
+      exit(2);
   if (loss(c, xf, &f, gf, NULL) != DYN_OK) exit(2);
   for (int k = 0; k < c->nin; k++)
     for (size_t i = 0; g[k].st && i < dyn_tensor_len(&g[k]); i++) {
@@ -353,8 +368,67 @@ static void threads_do_not_matter(void) {
   dyn_tensor_free(&l[0]), dyn_tensor_free(&l[1]);
 }
 
+/* sum(w * custom(x)) where custom is x^2, computed and derived here */
+static dyn_status squared(const dyn_tensor *x, double *g, dyn_err *e) {
+  dyn_tensor y = {0}, d = {0}, two = {0};
+  int a, c, w, s, entry;
+  unsigned run;
+  dyn_status st = DYN_OK;
+  dyn_tape *t = dyn_tape_new();
+  if (!t) return DYN_ENOMEM;
+  DYN_TRY(dyn_tape_leaf(t, x, true, NULL, &a, e));
+  DYN_TRY(dyn_map1(&y, DYN_SQUARE, x, e));
+  DYN_TRY(dyn_tape_custom(t, &a, 1, &y, &c, e));
+  DYN_TRY(dyn_tape_apply(t, DYN_OP_MUL, (int[]){c, a}, 2, NULL, &w, e));
+  DYN_TRY(dyn_tape_apply(t, DYN_OP_SUM, &w, 1, &(dyn_attr){.dim = -1}, &s, e));
+  DYN_TRY(dyn_tape_begin(t, s, NULL, &run, e));
+  DYN_TRY(dyn_tape_step(t, run, &entry, e));
+  OK(entry == c);
+  DYN_TRY(dyn_map2(&d, DYN_MUL, dyn_tape_arrived(t, entry), x, e));
+  DYN_TRY(dyn_map2(&two, DYN_ADD, &d, &d, e));
+  DYN_TRY(dyn_tape_supply(t, run, entry, 0, &two, e));
+  DYN_TRY(dyn_tape_step(t, run, &entry, e));
+  OK(entry == -1);
+  *g = dyn_tensor_get(dyn_tape_grad(t, a), 1);
+done:
+  dyn_tape_free(t);
+  dyn_tensor_free(&y), dyn_tensor_free(&d), dyn_tensor_free(&two);
+  return st;
+}
+
+static void custom_operations(void) {
+  dyn_err e;
+  double g = 0;
+  dyn_tensor x = vector(DYN_F64, 3, 1), r = {0};
+  int a, c, s, entry;
+  unsigned run, other;
+  OK(squared(&x, &g, &e) == DYN_OK);
+  NEAR(g, 3 * dyn_f64(&x)[1] * dyn_f64(&x)[1], 1e-14); /* of x^3 */
+  OUT_OF_MEMORY(squared(&x, &g, NULL));
+  dyn_tape *t = dyn_tape_new();
+  OK(dyn_tape_leaf(t, &x, true, NULL, &a, &e) == DYN_OK);
+  OK(dyn_tape_custom(t, &a, 1, &x, &c, &e) == DYN_OK);
+  OK(dyn_tape_apply(t, DYN_OP_CUSTOM, &a, 1, NULL, &s, &e) == DYN_EVALUE);
+  s = op1(t, DYN_OP_SUM, c, (dyn_attr){.dim = -1});
+  OK(dyn_tape_backward(t, s, &e) == DYN_EVALUE);
+  OK(strstr(e.msg, "custom operation") != NULL);
+  OK(dyn_tape_begin(t, s, NULL, &run, &e) == DYN_OK);
+  OK(dyn_tape_step(t, run, &entry, &e) == DYN_OK && entry == c);
+  OK(dyn_tensor_narrow(&r, &x, 0, 0, 2, &e) == DYN_OK);
+  OK(dyn_tape_supply(t, run, entry, 0, &r, &e) == DYN_ESHAPE);
+  OK(dyn_tape_supply(t, run, entry, 1, &x, &e) == DYN_EVALUE);
+  OK(dyn_tape_begin(t, s, NULL, &other, &e) == DYN_OK);
+  OK(dyn_tape_step(t, run, &entry, &e) == DYN_EVALUE);
+  OK(dyn_tape_begin(t, c, NULL, &run, &e) == DYN_ESHAPE);
+  OK(dyn_tape_begin(t, c, &r, &run, &e) == DYN_ESHAPE);
+  OK(dyn_tape_begin(t, c, &x, &run, &e) == DYN_OK);
+  dyn_tape_free(t);
+  dyn_tensor_free(&x), dyn_tensor_free(&r);
+}
+
 int main(void) {
-  bool seen[DYN_NOPS] = {[DYN_OP_LEAF] = true};
+  bool seen[DYN_NOPS] = {[DYN_OP_LEAF] = true, [DYN_OP_CUSTOM] = true};
+  custom_operations();
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     gradcheck(&cases[i]);
     seen[cases[i].op] = true;

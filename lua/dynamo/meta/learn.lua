@@ -109,9 +109,30 @@ before backward is an error when backward runs.]] },
   ["Var:add"] = { sig = [[v:add(w) -> Var, v + w]],
     doc = [[Element-wise, broadcast. w: variable of the same tape, tensor or number (constants). Raises: shapes
 or types.]] },
-  ["Var:backward"] = { sig = [[v:backward() -> v]],
-    doc = [[Gradients of this scalar in every leaf that needs one. Raises: not a scalar; a value changed in
-place.]] },
+  ["Var:backward"] = { sig = [==[v:backward([rules[, seed]]) -> v]==],
+    doc = [[Gradients of this scalar in every leaf that needs one. With `seed`, a tensor of v's shape, v may have any shape: the
+gradients are those of the sum of v times seed. rules[entry](gradient) gives the gradients of the operands of a custom
+operation (see Var:custom). Raises: not a scalar; a value changed in place; a custom operation without a rule.]] },
+  ["Var:close"] = { sig = [[v:close()]],
+    doc = [[Drop this handle; the value stays on its tape.]] },
+  ["Var:custom"] = { sig = [[v:custom(value, { operands }) -> Var, entry]],
+    doc = [[Puts an operation on v's tape whose value the caller computed from the operands (variables, tensors, numbers). Its
+derivative is rules[entry] of Var:backward. dynamo.grad.op is made of it.]] },
+  ["Var:permute"] = { sig = [[v:permute(d1, d2, ...) -> Var]],
+    doc = [[Dimension i is dimension d_i of v: a view.]] },
+  ["Var:expand"] = { sig = [[v:expand(n, m, ...) -> Var]],
+    doc = [[Sizes of 1 and missing first ones are repeated, -1 keeps a size.]] },
+  ["Var:cumsum"] = { sig = [[v:cumsum([dim]) -> Var]],
+    doc = [[Running sums along a dimension (the last).]] },
+  ["Var:gather"] = { sig = [[v:gather(dim, positions) -> Var]],
+    doc = [[As Tensor:gather; positions is a tensor, as sort, topk and max of v:value() give them: so these have gradients.]] },
+  ["Var:logsumexp"] = { sig = [[v:logsumexp([dim]) -> Var]],
+    doc = [[log of the sum of e^v, of all elements or over one dimension, without overflow.]] },
+  ["Var:minimum"] = { sig = [[v:minimum(number) -> Var]],
+    doc = [[The smaller of element and number.]] },
+  ["Var:sin"] = { sig = [[v:sin() -> Var]], doc = [[Element-wise: sine, radians.]] },
+  ["Var:cos"] = { sig = [[v:cos() -> Var]], doc = [[Element-wise: cosine, radians.]] },
+  ["Var:expm1"] = { sig = [[v:expm1() -> Var]], doc = [[Element-wise: e^v - 1, exact for small v.]] },
   ["Var:bce_logits"] = { sig = [==[p:bce_logits(target[, weight[, mask]]) -> Var]==],
     doc = [==[sum w m [log(1 + e^p) - t p] / sum w m: logistic loss of labels t in 0..1, p before the sigmoid.
 Weight w and mask m are broadcast to p and constant; an element with w m = 0 is not looked at (its

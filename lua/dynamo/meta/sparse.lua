@@ -32,4 +32,32 @@ Raises: an index outside, lists of different lengths. O(entries).]],
   },
   ["Sparse:scale_rows"] = { sig = [[s:scale_rows(v) -> Sparse]], doc = [[A copy with row i times v[i]; v is a Tensor (n).]] },
   ["Sparse:close"] = { sig = [[s:close()]], doc = [[Drop the entries at once, without waiting for the collector.]] },
+  ["sparse_csr"] = {
+    sig = [[core.sparse_csr(nrow, ncol, start, cols[, values]) -> Sparse]],
+    doc = [[From compressed rows: start has nrow + 1 positions from 1, the last one past the end; columns from 1. Raises:
+offsets that fall or do not fit, an index outside.]],
+  },
+  ["sparse_csc"] = {
+    sig = [[core.sparse_csc(nrow, ncol, start, rows[, values]) -> Sparse]],
+    doc = [[The same from compressed columns.]],
+  },
+  ["Sparse:csr"] = {
+    sig = [[s:csr() -> start, columns, values]],
+    doc = [[Compressed rows as tensors (double, double, float), positions and columns from 1. A copy.]],
+  },
+  ["Sparse:csc"] = { sig = [[s:csc() -> start, rows, values]], doc = [[The same by columns. O(entries).]] },
+  ["Sparse:narrow"] = {
+    sig = [[s:narrow(dim, first[, last]) -> Sparse]],
+    doc = [[Rows (dim 1) or columns (dim 2) first .. last, both included; negative ones count from the end.]],
+  },
+  ["Sparse:count"] = { sig = [[s:count(dim) -> Tensor double]], doc = [[Entries that are not 0 along a dimension: dim 1 gives one
+number per column, dim 2 one per row, as t:sum(dim) does. O(entries).]] },
+  ["Sparse:mean"] = { sig = [[s:mean(dim) -> Tensor double]], doc = [[Means along a dimension, zeros included.]] },
+  ["Sparse:var"] = { sig = [[s:var(dim) -> Tensor double]], doc = [[Variances along a dimension, zeros included, n - 1.]] },
+  ["Sparse:max"] = { sig = [[s:max(dim) -> Tensor double]], doc = [[Largest values along a dimension, zeros included.]] },
+  ["Sparse:min"] = { sig = [[s:min(dim) -> Tensor double]], doc = [[Smallest values along a dimension, zeros included.]] },
+  ["Sparse:topk"] = {
+    sig = [[s:topk(k) -> Sparse]],
+    doc = [[The k largest entries of each row; of equal ones the first. O(entries log k).]],
+  },
 }

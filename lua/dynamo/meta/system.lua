@@ -17,6 +17,10 @@ message. Wrong arguments raise strings, as in Lua itself. See dynamo.error.]],
     sig = [[core.max_memory(bytes)]],
     doc = [[Refuse more than that: what does not fit raises ENOMEM instead of being killed. At least 1 MiB.]],
   },
+  ["memory_limit"] = {
+    sig = [[core.memory_limit([bytes]) -> integer]],
+    doc = [[Let the library's own allocations fail (ENOMEM) above that many bytes in all; 0: no limit. See dynamo.config.]],
+  },
   ["live"] = { sig = [[core.live() -> integer]], doc = [[Bytes the library holds now: 0 when every object is closed.]] },
   ["fail_after"] = {
     sig = [[core.fail_after(n)]],

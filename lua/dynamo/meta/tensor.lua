@@ -85,6 +85,11 @@ nothing. The same bytes for any number of threads. Raises ESHAPE, ETYPE.]],
     doc = [[Eigenvalues, ascending, and vectors (columns) of a symmetric matrix; the sign rule of svd.]],
   },
   ["eigvals"] = { sig = [[core.eigvals(a) -> re, im]], doc = [[Eigenvalues of a square matrix.]] },
+  ["eig"] = {
+    sig = [[core.eig(a) -> re, im, right, left]],
+    doc = [[Eigenvalues of a square matrix with right and left eigenvectors (columns, norm 1); a complex pair takes two columns,
+real and imaginary part.]],
+  },
   ["solve"] = {
     sig = [[core.solve(a, b) -> x]],
     doc = [[x with a x = b; a (n, n), b (n) or (n, m). Raises EVALUE: singular.]],
@@ -119,12 +124,20 @@ for name, what in pairs(binary) do
 end
 
 local reductions = { sum = "The sum", mean = "The mean", var = "The variance, n - 1 in the denominator",
+  std = "The standard deviation, n - 1 in the denominator", prod = "The product",
+  logsumexp = "log of the sum of e^x, without overflow (-inf of nothing),",
   norm = "The Euclidean norm", max = "The largest value", min = "The smallest value",
   argmax = "The position of the largest value (the first of ties)",
   argmin = "The position of the smallest value (the first of ties)" }
 for name, what in pairs(reductions) do
   M["Tensor:" .. name] = { sig = ("t:%s([dim]) -> Tensor"):format(name),
     doc = what .. " of all elements (a scalar: see item), or along one dimension, which goes away. Added in double." }
+end
+
+for name, which in pairs { max = "largest", min = "smallest" } do
+  M["Tensor:" .. name] = { sig = ("t:%s([dim]) -> Tensor[, positions]"):format(name),
+    doc = ("The %s value of all elements, or along one dimension, then with its positions (from 1; the first of ties). NaN "
+      .. "propagates. Raises: nothing to choose from."):format(which) }
 end
 
 return M
