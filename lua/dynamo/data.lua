@@ -490,7 +490,9 @@ end
 -- What files of other kinds hold, and who reads them.
 local elsewhere = {
   edges = "holds a network (use dynamo.graph.read)", gmt = "holds gene sets (use dynamo.annotation.read)",
-  vectors = "holds gene vectors (use dynamo.embed.read)", dynamo = "is a model of dynamo (use dynamo.load)",
+  vectors = "holds gene vectors (use dynamo.embed.read)",
+  npy = "holds an array (use dynamo.read, or dynamo.embed.read)", npz = "holds arrays (use dynamo.read, or dynamo.embed.read)",
+  safetensors = "holds tensors (use dynamo.read, or dynamo.embed.read)", dynamo = "is a model of dynamo (use dynamo.load)",
 }
 
 -- Refuse a file of a kind that is not read here: what it is and what to do.

@@ -39,7 +39,7 @@ What is read and written.
   responses     long tables, .csv or .tsv: perturbation, gene, value; split and context columns if there are any
   networks      CollecTRI, DoRothEA, TRRUST, STRING, OmniPath, SIF, edge lists of two or three columns: dynamo.graph.read
   gene sets     GMT: dynamo.annotation.read
-  embeddings    .tsv, word2vec text: dynamo.embed.read, e:write(path)
+  embeddings    .tsv, word2vec text, .npz, .safetensors: dynamo.embed.read, e:write(path)
   models        model.dynamo (HDF5): fitted:save, dynamo.load
   predictions   .h5ad that anndata opens: dynamo predict
 

@@ -15,10 +15,7 @@ local table_hint = 'in Python: pandas.DataFrame(vectors, index=genes).to_csv("ve
 M.unread = {
   pickle = { message = "a pickle can run code when loaded; not opened", hint = table_hint },
   torch = { message = "a torch file can run code when loaded; not opened", hint = table_hint },
-  zip = { message = "a zip archive (torch file or npz); not opened", hint = table_hint },
-  npy = { message = "a NumPy array has no gene names", hint = table_hint },
-  npz = { message = "NumPy archives are not read", hint = table_hint },
-  safetensors = { message = "safetensors files are not read", hint = table_hint },
+  zip = { message = "a zip archive (torch file?); not opened", hint = table_hint },
   parquet = { message = "parquet is not read", hint = 'in Python: pandas.read_parquet(f).to_csv("f.csv")' },
   feather = { message = "feather is not read", hint = 'in Python: pandas.read_feather(f).to_csv("f.csv")' },
   loom = { message = "loom is not read", hint = 'in Python: scanpy.read_loom(f).write_h5ad("f.h5ad")' },
@@ -187,7 +184,32 @@ local function wide(path)
   return lines
 end
 
-local readers = { h5 = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
+-- npy, npz, safetensors: what arrays there are.
+local function arrays(path, kind)
+  local lines = {}
+  if kind == "safetensors" then
+    local info, meta = core.safetensors_info(path)
+    lines[1] = ("%s: safetensors, %d tensors"):format(safe(path), #info)
+    for i, t in ipairs(info) do
+      if i <= 20 then put(lines, safe(t.name), ("%s %s"):format(t.dtype, table.concat(t.shape, " x "))) end
+    end
+    for _, key in ipairs(label.sorted_keys(meta)) do put(lines, "metadata", safe(key)) end
+  else
+    local values, names = nil, { "" }
+    if kind == "npy" then values = { [""] = core.npy_read(path) } else values, names = core.npz_read(path) end
+    lines[1] = ("%s: %s, %d array%s"):format(safe(path), kind, #names, #names == 1 and "" or "s")
+    for _, name in ipairs(names) do
+      local v = values[name]
+      put(lines, safe(name), type(v) == "table" and ("%s strings: %s"):format(commas(#v), roles.some(v, 6)) or
+        ("%s %s"):format(v:type(), table.concat({ v:size() }, " x ")))
+    end
+  end
+  put(lines, "read", code(('read "%s"'):format(safe(path))) .. " or " .. code(('embed.read("%s"%s)'):format(safe(path),
+    kind == "npy" and ', { names = "FILE" }' or "")))
+  return lines
+end
+
+local readers = { npy = arrays, npz = arrays, safetensors = arrays, h5 = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
 
 -- Text that is nothing we know: its columns.
 local function plain(path, kind, reason)
@@ -209,7 +231,7 @@ function M.describe(path)
   local kind = tostring(word):gsub("^%w+:", "")
   local other = M.unread[kind]
   if other then err.raise { code = "EFORMAT", file = path, message = other.message, hint = other.hint } end
-  if readers[kind] then return readers[kind](path) end
+  if readers[kind] then return readers[kind](path, kind) end
   return plain(path, kind, reason)
 end
 
