@@ -35,7 +35,7 @@ needs no files at all.]],
   formats = [[
 What is read and written.
 
-  cells         .h5ad (every generation of AnnData), 10x .h5: dynamo.data.read, dynamo inspect FILE
+  cells         .h5ad (every generation of AnnData), 10x .h5 and folders, .loom: dynamo.data.read, dynamo inspect FILE
   responses     long tables, .csv or .tsv: perturbation, gene, value; split and context columns if there are any
   networks      CollecTRI, DoRothEA, TRRUST, STRING, OmniPath, SIF, edge lists of two or three columns: dynamo.graph.read
   gene sets     GMT: dynamo.annotation.read

@@ -18,13 +18,11 @@ M.unread = {
   zip = { message = "a zip archive (torch file?); not opened", hint = table_hint },
   parquet = { message = "parquet is not read", hint = 'in Python: pandas.read_parquet(f).to_csv("f.csv")' },
   feather = { message = "feather is not read", hint = 'in Python: pandas.read_feather(f).to_csv("f.csv")' },
-  loom = { message = "loom is not read", hint = 'in Python: scanpy.read_loom(f).write_h5ad("f.h5ad")' },
   zarr = { message = "zarr is not read", hint = 'in Python: anndata.read_zarr(d).write_h5ad("f.h5ad")' },
   h5mu = { message = "h5mu is not read", hint = 'in Python: mudata["rna"].write_h5ad("f.h5ad")' },
   rds = { message = "R data are not read", hint = 'in R: write.csv(readRDS("f.rds"), "f.csv")' },
   mat = { message = "MATLAB files are not read", hint = "export as csv" },
   xlsx = { message = "spreadsheets are not read", hint = "export as csv, and check gene names for dates" },
-  mex = { message = "10x folders are not read", hint = 'in Python: scanpy.read_10x_mtx(d).write_h5ad("f.h5ad")' },
   directory = { message = "a folder, not a file" },
   empty = { message = "the file is empty" },
   utf16 = { message = "text in UTF-16 is not read", hint = "save it as UTF-8" },
@@ -88,8 +86,8 @@ local function reading(lines, path, text)
   put(lines, "read", code(('data.read "%s"'):format(text)))
 end
 
-local function h5(path)
-  local f = core.h5_open(path)
+local function h5(path, word)
+  local f = word == "mex" and require("dynamo.mex").open(path) or core.h5_open(path)
   local kind = f:kind()
   if kind == "other" or kind == "model" then
     local what = kind == "model" and "a model of dynamo" or "an HDF5 file of another kind"
@@ -102,7 +100,7 @@ local function h5(path)
     return lines
   end
   local n, g = f:size()
-  local name = kind == "10x" and "10x matrix" or ("AnnData (layout of %s)"):format(f:generation())
+  local name = kind == "10x" and "10x matrix" or kind == "loom" and "loom" or ("AnnData (layout of %s)"):format(f:generation())
   local lines = { ("%s: %s, %s cells x %s genes"):format(safe(path), name, commas(n), commas(g)) }
   local ok, x, info = pcall(f.matrix, f, nil)
   put(lines, "X", ok and range_text(x, info) or err.line(x))
@@ -209,7 +207,7 @@ local function arrays(path, kind)
   return lines
 end
 
-local readers = { npy = arrays, npz = arrays, safetensors = arrays, h5 = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
+local readers = { npy = arrays, npz = arrays, safetensors = arrays, h5 = h5, mex = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
 
 -- Text that is nothing we know: its columns.
 local function plain(path, kind, reason)
