@@ -82,6 +82,10 @@ local KEYS = { "cell_barcode", "barcode", "barcodes", "cell", "cell_id", "index"
 -- Columns of a table of cells, in the order of the barcodes.
 local function add_cells(frame, path, barcodes)
   local t = core.read_table(path, {})
+  if t.names[1] == "1" and #t.names > 1 then -- text alone: line 1 was not taken for a header
+    for j in ipairs(t.names) do t.names[j] = table.remove(t.data[j], 1) or "" end
+    t.n = t.n - 1
+  end
   local key = 1
   for k = #KEYS, 1, -1 do
     for j, name in ipairs(t.names) do if name:lower() == KEYS[k] then key = j end end

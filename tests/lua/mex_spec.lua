@@ -57,6 +57,12 @@ test("10x files with a prefix, of Cell Ranger 2, with a header", function()
   end)
 end)
 
+test("a table of cells with text alone has a header, too", function()
+  folder(files { ["cells.csv"] = "cell,perturbation\nAG-1,KLF1\nAA-1,control\nAC-1,control\n" }, function(dir)
+    assert(#data.read(dir, { cells = dir .. "/cells.csv" }):responses().rows == 1)
+  end)
+end)
+
 test("10x folders that do not fit together", function()
   folder(files { ["barcodes.tsv"] = "AA-1\nAC-1\n" }, function(dir)
     raises("2 lines for 4 columns of the matrix", mex.open, dir)
