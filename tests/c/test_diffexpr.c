@@ -23,7 +23,7 @@ static void fill(dyn_csr *x) {
 
 static double got(dyn_csr *x, dyn_de_opts o, int gene, int what) {
   dyn_tensor r = {0};
-  if (dyn_diffexpr(&r, x, group, &o, &e) != DYN_OK) return NAN;
+  if (dyn_diffexpr(&r, x, group, &o, &e) != DYN_OK) return (double)NAN;
   double v = dyn_f64(&r)[gene * DYN_DE_NCOL + what];
   dyn_tensor_free(&r);
   return v;
@@ -57,12 +57,13 @@ static void golden(dyn_csr *x) {
 static void tails(void) {
   NEAR(dyn_student_p(2, 10), 0.0733880347707404, 1e-12);
   NEAR(dyn_student_p(0.1, 3.5), 0.9258044196868921, 1e-12);
-  OK(dyn_student_p(INFINITY, 5) == 0 && isnan(dyn_student_p(NAN, 5)));
+  OK(dyn_student_p((double)INFINITY, 5) == 0 &&
+     isnan(dyn_student_p((double)NAN, 5)));
   OK(dyn_student_p(40, 1000) < 1e-200 && dyn_student_p(40, 1000) > 0);
 }
 
 static void rates(void) {
-  double p[] = {.01, .04, .03, .005, .5, NAN}, q[6];
+  double p[] = {.01, .04, .03, .005, .5, (double)NAN}, q[6];
   double want[] = {.03, .06, .06, .03, .6, 1}; /* G21 */
   OK(dyn_bh(q, p, 6, &e) == DYN_OK);
   for (int i = 0; i < 6; i++) NEAR(q[i], want[i], 1e-14);
@@ -101,7 +102,7 @@ static void local(void) {
   OK(dyn_loess(fit, x, y, 30, 0.3, NULL, &e) == DYN_OK);
   OK(isfinite(fit[0]));
   OK(dyn_loess(fit, x, y, 3, 0.3, NULL, &e) == DYN_EVALUE);
-  x[4] = NAN;
+  x[4] = (double)NAN;
   OK(dyn_loess(fit, x, y, 30, 0.3, NULL, &e) == DYN_EVALUE);
   x[4] = 1;
   OUT_OF_MEMORY(dyn_loess(fit, x, y, 30, 0.3, NULL, NULL));
