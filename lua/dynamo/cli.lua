@@ -17,6 +17,7 @@ dynamo: transcriptomic responses to genetic perturbations nobody has measured ye
   dynamo run EXP.lua [key=value ...]     run an experiment: train.epochs=100 seeds=1..5
   dynamo FILE.lua [arguments]            run a script; dynamo -e 'CODE'; dynamo - reads it
   dynamo inspect FILE ...                what a data or model file has, and how to read it
+  dynamo doctor FILE [key=value ...]     what would fail or mislead later, in data or in an experiment
   dynamo predict MODEL --genes A,B+C -o OUT.h5ad [--controls FILE.h5ad]
   dynamo compare FILE.lua                which embedding helps? or DATA.h5ad --graph G --text T ...
   dynamo simulate --out FOLDER           write a data set with a known operator
@@ -201,6 +202,15 @@ commands.inspect = {
     local inspect = module_main("dynamo.inspect", "main")
     return inspect(o.files)
   end,
+}
+
+commands.doctor = {
+  "Check data or an experiment before hours are spent: what would fail or mislead, with a line that helps.",
+  function(p)
+    p:argument("file", "data, or a Lua file that returns dynamo.experiment { ... }")
+    p:argument("settings", "key=value, as for run"):args "*"
+  end,
+  function(o) return module_main("dynamo.doctor", "main")(o.file, settings(o.settings)) end,
 }
 
 commands.predict = {

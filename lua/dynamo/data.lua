@@ -1,4 +1,4 @@
---- Reading perturbation data: cells or profiles in .h5ad and 10x files, response tables as text. A Dataset knows what
+--- Reading perturbation data: cells or profiles in .h5ad, 10x and loom files and 10x folders, response tables as text. A Dataset knows what
 --- its columns mean and gives Responses, what splits, baselines and models work on.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
@@ -10,7 +10,10 @@ local roles = require "dynamo.roles"
 local M = { schema = {} }
 
 -- What opens files; specs replace them.
-M._open = function(path) return core.h5_open(path) end
+M._open = function(path, kind, o)
+  if kind == "mex" then return require("dynamo.mex").open(path, o) end
+  return core.h5_open(path, o and { genome = o.genome })
+end
 M._long = function(path, o) return core.read_long(path, o) end
 M._matrix = function(path) return core.read_matrix(path, {}) end
 M._sniff = function(path)
@@ -34,6 +37,10 @@ M.schema.read = {
   batch = { type = "string", help = "column with the batch" },
   genes = { type = "string",
     help = "var column with gene names; default: the index, or symbols if it has Ensembl ids" },
+  genome = { type = "string", help = "which genome of an old 10x file" },
+  features = { default = "Gene Expression", type = "string|boolean",
+    help = "feature type of 10x to keep (others: Antibody Capture, CRISPR Guide Capture); false: all" },
+  cells = { type = "string", help = "10x folders: a table with a row per cell; its columns join those of the cells" },
   gene = { type = "string", help = "gene column of a long table" },
   value = { type = "string", help = "value column of a long table" },
   weight = { type = "string", help = "weight column of a long table" },
@@ -107,8 +114,26 @@ local function to_log(x, info, notes, as_is)
   return x, "log1p"
 end
 
+-- 10x: the features of the type asked for, if there are several types.
+local function of_type(f, file, o, x, names, notes)
+  local has = false
+  for _, c in ipairs(f:kind() == "10x" and f:columns "var" or {}) do has = has or c.name == "feature_types" end
+  if not (has and o.features) then return names, x end
+  local column, keep, kept = f:column("var", "feature_types"), {}, {}
+  if #roles.level_counts(column) < 2 then return names, x end
+  for i, c in ipairs(column.codes) do
+    if column.levels[c] == o.features then keep[#keep + 1], kept[#kept + 1] = i, names[i] end
+  end
+  if #keep == 0 then
+    fail(file, ("no feature of type '%s' (have: %s)"):format(label.safe(o.features), roles.some(column.levels)))
+  end
+  notes[#notes + 1] = ("%s of %s features are '%s'"):format(commas(#keep), commas(#names), label.safe(o.features))
+  return kept, x:index(2, keep)
+end
+
 local function rename_genes(f, file, o, x, axis, notes)
   local names, columns, map = roles.gene_names(f, file, o, notes, axis), nil, nil
+  names, x = of_type(f, file, o, x, names, notes)
   local policy = o.duplicates == "mean" and "error" or o.duplicates
   local genes
   genes, columns, map = roles.duplicates(f, file, names, policy, notes)
@@ -134,10 +159,10 @@ end
 -- HDF5 of other programs: say which, if it is known.
 local function check_kind(f, path)
   local kind = f:kind()
-  if kind == "h5ad" or kind == "10x" then return end
+  if kind == "h5ad" or kind == "10x" or kind == "loom" then return end
   f:close()
   if kind == "model" then fail(path, "is a model of dynamo (use dynamo.load)") end
-  fail(path, "an HDF5 file that is neither AnnData nor 10x", "loom, h5mu: convert to .h5ad with scanpy or mudata")
+  fail(path, "an HDF5 file that is neither AnnData nor 10x nor loom", 'h5mu: in Python, mudata["rna"].write_h5ad("f.h5ad")')
 end
 
 local function all_controls(n)
@@ -146,8 +171,8 @@ local function all_controls(n)
   return { levels = { "control" }, codes = codes, is_control = label.control_test() }
 end
 
-local function read_h5(path, o)
-  local f = M._open(path)
+local function read_h5(path, o, word)
+  local f = M._open(path, word, o)
   check_kind(f, path)
   local notes = {}
   local D = setmetatable({ file = path, options = o, notes = notes, cache = {}, effects = o.kind }, class)
@@ -490,7 +515,9 @@ end
 -- What files of other kinds hold, and who reads them.
 local elsewhere = {
   edges = "holds a network (use dynamo.graph.read)", gmt = "holds gene sets (use dynamo.annotation.read)",
-  vectors = "holds gene vectors (use dynamo.embed.read)", dynamo = "is a model of dynamo (use dynamo.load)",
+  vectors = "holds gene vectors (use dynamo.embed.read)",
+  npy = "holds an array (use dynamo.read, or dynamo.embed.read)", npz = "holds arrays (use dynamo.read, or dynamo.embed.read)",
+  safetensors = "holds tensors (use dynamo.read, or dynamo.embed.read)", dynamo = "is a model of dynamo (use dynamo.load)",
 }
 
 -- Refuse a file of a kind that is not read here: what it is and what to do.
@@ -506,7 +533,7 @@ local function read_one(path, o)
   end
   local word, reason, hint = M._sniff(path)
   local kind = tostring(word):gsub("^%w+:", "")
-  if kind == "h5" then return read_h5(path, o) end
+  if kind == "h5" or kind == "mex" then return read_h5(path, o, kind) end
   if kind == "wide" and not o.value then return read_wide(path, o) end
   local told = o.value or o.perturbation
   local table_like = kind == "edges" or kind == "vectors" or kind == "table" or kind == "wide"
@@ -514,7 +541,7 @@ local function read_one(path, o)
   refuse(path, kind, reason, hint)
 end
 
---- Read perturbation data: an .h5ad or 10x file with cells or one row per perturbation, a long table (perturbation,
+--- Read perturbation data: an .h5ad, 10x or loom file or a 10x folder with cells or one row per perturbation, a long table (perturbation,
 --- gene, value), a wide one; or a list of files with different contexts, joined over the genes they share.
 ---
 --- Roles of columns are found by name and content, noted in `.notes`, and can be given (`opts`). Counts are scaled to

@@ -479,15 +479,24 @@ function M.permuted(opts)
   return recipe("permuted", o, function(built, env) return embedded(built.of, env):permuted(built.seed or 1) end)
 end
 
---- Read vectors from a file: a table (gene per row, or per column), word2vec text, GloVe; gz or not.
+local binary = { npy = true, npz = true, safetensors = true, h5 = true }
+
+--- Read vectors from a file: a table (gene per row, or per column), word2vec text or binary, GloVe; gz or not; npy and
+--- npz; safetensors (our own, scGPT's, Geneformer's); varm of an .h5ad file, or X where obs are the genes.
 ---
---- Raises EIO, EFORMAT (file, line, what was found).
+--- Raises EIO, EFORMAT (file, line or member, what was found).
 ---@param path string
 ---@param opts? table  see `dynamo.embed.schema.read`
 ---@return Embedding
 function M.read(path, opts)
   local o = options.check("embed.read", opts, M.schema.read)
-  local r = core.read_vectors(path, { transpose = o.transpose })
+  local kind = tostring((core.sniff(path))):gsub("^%w+:", "")
+  local r
+  if binary[kind] then
+    r = require("dynamo.vectors")[kind](path, o)
+  else
+    r = core.read_vectors(path, { transpose = o.transpose })
+  end
   return embedding.new { genes = r.names, values = r.values, source = tostring(path):match "[^/]*$", note = r.note }
 end
 

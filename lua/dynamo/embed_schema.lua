@@ -110,6 +110,11 @@ M.random = {
 
 M.read = {
   transpose = { type = "boolean", help = "genes are columns; default: as the file looks" },
+  names = { type = "string|table",
+    help = "names of the rows of a matrix: a list, a file with one a line, names and rows in two columns, vocab.json" },
+  tensor = { type = "string", help = "which tensor of npz or safetensors; of .h5ad: varm/NAME, obsm/NAME, X" },
+  norm = { type = "boolean", default = true,
+    help = "scGPT: apply the LayerNorm that the model applies to its gene embedding" },
 }
 
 M.concat = {

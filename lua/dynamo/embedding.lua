@@ -234,14 +234,23 @@ local function write_lines(self, out, sep, prefix)
   end
 end
 
---- Write to a file: a table with a header (.tsv), or word2vec text (.emb, .txt, .w2v). Raises EIO, EOPTION for another
---- extension; EVALUE if a name cannot stand in the format.
+-- Binary formats: one matrix and the names.
+local function write_binary(self, path, ext)
+  if ext == "npz" then return core.npz_write(path, { "IDs", "data" }, { self.genes, self.values }) end
+  core.safetensors_write(path, { "embedding" }, { self.values }, { "genes", "source" },
+    { table.concat(self.genes, "\n"), self.source })
+end
+
+--- Write to a file: a table with a header (.tsv), word2vec text (.emb, .txt, .w2v), .npz (IDs, data) or .safetensors
+--- (embedding, with the genes as metadata). Raises EIO, EOPTION for another extension; EVALUE if a name cannot stand in
+--- the format.
 ---@param path string
 function Embedding:write(path)
   local ext = path:match "%.(%w+)$"
+  if ext == "npz" or ext == "safetensors" then return write_binary(self, path, ext) end
   local table_ = ext == "tsv"
   if not table_ and ext ~= "emb" and ext ~= "txt" and ext ~= "w2v" then
-    err.raise { code = "EOPTION", message = ("%s: the name must end in .tsv, .emb, .txt or .w2v"):format(path) }
+    err.raise { code = "EOPTION", message = ("%s: the name must end in .tsv, .emb, .txt, .w2v, .npz or .safetensors"):format(path) }
   end
   for _, name in ipairs(self.genes) do
     if name:find(table_ and "[\t\r\n]" or "%s") or name == "" then

@@ -270,6 +270,21 @@ local function returned(path, v)
   return list
 end
 
+--- The experiments that a Lua file returns, not run. Raises EIO, EFORMAT and what the file raises.
+---@param path string
+---@param words? string[]  settings of the command line
+---@return table[] list of Experiments
+function M.load_file(path, words)
+  require("dynamo.setting").give(words or {})
+  local v, folder = load_file(path)
+  local list = returned(path, v)
+  for i, exp in ipairs(list) do
+    list[i] = apply(exp, overrides(words or {}))
+    list[i].file, list[i].folder = path, folder
+  end
+  return list
+end
+
 --- Run the experiment (or each of the list of experiments) that a Lua file returns, with words of the command line
 --- applied; names that the file asked for with dynamo.setting are not overrides. Files named in `data`, `graph` and
 --- `embedding` are looked for beside the file first. Raises EIO, EFORMAT, EUSAGE and what the run raises.

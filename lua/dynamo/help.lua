@@ -35,11 +35,11 @@ needs no files at all.]],
   formats = [[
 What is read and written.
 
-  cells         .h5ad (every generation of AnnData), 10x .h5: dynamo.data.read, dynamo inspect FILE
+  cells         .h5ad (every generation of AnnData), 10x .h5 and folders, .loom: dynamo.data.read, dynamo inspect FILE
   responses     long tables, .csv or .tsv: perturbation, gene, value; split and context columns if there are any
   networks      CollecTRI, DoRothEA, TRRUST, STRING, OmniPath, SIF, edge lists of two or three columns: dynamo.graph.read
   gene sets     GMT: dynamo.annotation.read
-  embeddings    .tsv, word2vec text: dynamo.embed.read, e:write(path)
+  embeddings    .tsv, word2vec text, .npz, .safetensors: dynamo.embed.read, e:write(path)
   models        model.dynamo (HDF5): fitted:save, dynamo.load
   predictions   .h5ad that anndata opens: dynamo predict
 

@@ -15,19 +15,14 @@ local table_hint = 'in Python: pandas.DataFrame(vectors, index=genes).to_csv("ve
 M.unread = {
   pickle = { message = "a pickle can run code when loaded; not opened", hint = table_hint },
   torch = { message = "a torch file can run code when loaded; not opened", hint = table_hint },
-  zip = { message = "a zip archive (torch file or npz); not opened", hint = table_hint },
-  npy = { message = "a NumPy array has no gene names", hint = table_hint },
-  npz = { message = "NumPy archives are not read", hint = table_hint },
-  safetensors = { message = "safetensors files are not read", hint = table_hint },
+  zip = { message = "a zip archive (torch file?); not opened", hint = table_hint },
   parquet = { message = "parquet is not read", hint = 'in Python: pandas.read_parquet(f).to_csv("f.csv")' },
   feather = { message = "feather is not read", hint = 'in Python: pandas.read_feather(f).to_csv("f.csv")' },
-  loom = { message = "loom is not read", hint = 'in Python: scanpy.read_loom(f).write_h5ad("f.h5ad")' },
   zarr = { message = "zarr is not read", hint = 'in Python: anndata.read_zarr(d).write_h5ad("f.h5ad")' },
   h5mu = { message = "h5mu is not read", hint = 'in Python: mudata["rna"].write_h5ad("f.h5ad")' },
   rds = { message = "R data are not read", hint = 'in R: write.csv(readRDS("f.rds"), "f.csv")' },
   mat = { message = "MATLAB files are not read", hint = "export as csv" },
   xlsx = { message = "spreadsheets are not read", hint = "export as csv, and check gene names for dates" },
-  mex = { message = "10x folders are not read", hint = 'in Python: scanpy.read_10x_mtx(d).write_h5ad("f.h5ad")' },
   directory = { message = "a folder, not a file" },
   empty = { message = "the file is empty" },
   utf16 = { message = "text in UTF-16 is not read", hint = "save it as UTF-8" },
@@ -91,8 +86,8 @@ local function reading(lines, path, text)
   put(lines, "read", code(('data.read "%s"'):format(text)))
 end
 
-local function h5(path)
-  local f = core.h5_open(path)
+local function h5(path, word)
+  local f = word == "mex" and require("dynamo.mex").open(path) or core.h5_open(path)
   local kind = f:kind()
   if kind == "other" or kind == "model" then
     local what = kind == "model" and "a model of dynamo" or "an HDF5 file of another kind"
@@ -105,7 +100,7 @@ local function h5(path)
     return lines
   end
   local n, g = f:size()
-  local name = kind == "10x" and "10x matrix" or ("AnnData (layout of %s)"):format(f:generation())
+  local name = kind == "10x" and "10x matrix" or kind == "loom" and "loom" or ("AnnData (layout of %s)"):format(f:generation())
   local lines = { ("%s: %s, %s cells x %s genes"):format(safe(path), name, commas(n), commas(g)) }
   local ok, x, info = pcall(f.matrix, f, nil)
   put(lines, "X", ok and range_text(x, info) or err.line(x))
@@ -187,7 +182,32 @@ local function wide(path)
   return lines
 end
 
-local readers = { h5 = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
+-- npy, npz, safetensors: what arrays there are.
+local function arrays(path, kind)
+  local lines = {}
+  if kind == "safetensors" then
+    local info, meta = core.safetensors_info(path)
+    lines[1] = ("%s: safetensors, %d tensors"):format(safe(path), #info)
+    for i, t in ipairs(info) do
+      if i <= 20 then put(lines, safe(t.name), ("%s %s"):format(t.dtype, table.concat(t.shape, " x "))) end
+    end
+    for _, key in ipairs(label.sorted_keys(meta)) do put(lines, "metadata", safe(key)) end
+  else
+    local values, names = nil, { "" }
+    if kind == "npy" then values = { [""] = core.npy_read(path) } else values, names = core.npz_read(path) end
+    lines[1] = ("%s: %s, %d array%s"):format(safe(path), kind, #names, #names == 1 and "" or "s")
+    for _, name in ipairs(names) do
+      local v = values[name]
+      put(lines, safe(name), type(v) == "table" and ("%s strings: %s"):format(commas(#v), roles.some(v, 6)) or
+        ("%s %s"):format(v:type(), table.concat({ v:size() }, " x ")))
+    end
+  end
+  put(lines, "read", code(('read "%s"'):format(safe(path))) .. " or " .. code(('embed.read("%s"%s)'):format(safe(path),
+    kind == "npy" and ', { names = "FILE" }' or "")))
+  return lines
+end
+
+local readers = { npy = arrays, npz = arrays, safetensors = arrays, h5 = h5, mex = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
 
 -- Text that is nothing we know: its columns.
 local function plain(path, kind, reason)
@@ -209,7 +229,7 @@ function M.describe(path)
   local kind = tostring(word):gsub("^%w+:", "")
   local other = M.unread[kind]
   if other then err.raise { code = "EFORMAT", file = path, message = other.message, hint = other.hint } end
-  if readers[kind] then return readers[kind](path) end
+  if readers[kind] then return readers[kind](path, kind) end
   return plain(path, kind, reason)
 end
 

@@ -283,6 +283,8 @@ int luaopen_dynamo_core(lua_State *L) {
   dyn_open_h5ad(L);
   dyn_open_model(L);
   dyn_open_table(L);
+  dyn_open_array(L);
+  dyn_open_prepare(L);
   dyn_open_eval(L);
   dyn_open_simulate(L);
   dyn_open_sys(L);

@@ -104,6 +104,8 @@ void dyn_open_network(lua_State *L);
 void dyn_open_h5ad(lua_State *L);
 void dyn_open_model(lua_State *L);
 void dyn_open_table(lua_State *L);
+void dyn_open_array(lua_State *L);
+void dyn_open_prepare(lua_State *L);
 void dyn_open_eval(lua_State *L);
 void dyn_open_simulate(lua_State *L);
 void dyn_open_sys(lua_State *L);

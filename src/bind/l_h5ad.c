@@ -5,6 +5,8 @@
 
 #include "core/ops.h"
 #include "io/h5ad.h"
+#include "io/mtx.h"
+#include "io/text.h"
 
 #define H5FILE    "dynamo.H5File"
 #define H5SCRATCH "dynamo.H5Scratch"
@@ -326,6 +328,42 @@ static int file_matrix(lua_State *L) { /* f:matrix([name [, {rows=}]]) */
   return 2;
 }
 
+/* ---- MatrixMarket ----------------------------------------------------------- */
+
+#define MTXTEXT "dynamo.MtxText"
+
+static int text_gc(lua_State *L) {
+  dyn_text_free(luaL_checkudata(L, 1, MTXTEXT));
+  return 0;
+}
+
+static int mtx_read(lua_State *L) { /* mtx_read(path[, {transpose=, limit=}]) */
+  dyn_err e;
+  dyn_watch w;
+  const char *path = luaL_checkstring(L, 1);
+  lua_settop(L, 2);
+  double limit = dyn_fieldnum(L, 2, "limit", 0);
+  luaL_argcheck(L, limit >= 0 && limit < 0x1p62, 2, "limit out of range");
+  bool trans = dyn_fieldbool(L, 2, "transpose", false);
+  size_t most = limit > 0 ? (size_t)limit : dyn_text_limit();
+  dyn_watch_start(&w, L, 0);
+  dyn_text *t = lua_newuserdatauv(L, sizeof *t, 0);
+  *t = (dyn_text){0}; /* valid for __gc before anything can fail */
+  luaL_getmetatable(L, MTXTEXT);
+  lua_setmetatable(L, -2);
+  dyn_result(L, dyn_text_read(path, most, t, &e), &e, 0);
+  dyn_matrix m = {.sparse = true};
+  dyn_csr *s = dyn_pushsparse(L);
+  dyn_status st =
+      dyn_mtx_parse(s, path, t->data, t->len, trans, most, &w.poll, &e);
+  dyn_text_free(t);
+  dyn_result(L, st, &e, 0);
+  m.csr = *s; /* borrowed */
+  dyn_matrix_summarise(&m);
+  push_info(L, &m);
+  return 2;
+}
+
 /* ---- opening the class ---------------------------------------------------- */
 
 static const luaL_Reg meta[] = {
@@ -354,15 +392,18 @@ static const luaL_Reg meth[] = {
 };
 
 static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
+static const luaL_Reg text_meta[] = {{"__gc", text_gc}, {NULL, NULL}};
 static const luaL_Reg none[] = {{NULL, NULL}};
 static const luaL_Reg funcs[] = {
     {"h5_open", h5_open},
     {"h5_probe", h5_probe},
+    {"mtx_read", mtx_read},
     {NULL, NULL},
 };
 
 void dyn_open_h5ad(lua_State *L) {
   dyn_newclass(L, H5FILE, meta, meth);
   dyn_newclass(L, H5SCRATCH, scratch_meta, none);
+  dyn_newclass(L, MTXTEXT, text_meta, none);
   luaL_setfuncs(L, funcs, 0);
 }

@@ -410,6 +410,40 @@ static DYN_STATUS open_old_tenx(dyn_h5ad *a, const char *genome,
   return open_tenx(a, dyn_textlist_get(found, i), false, e);
 }
 
+/* ---- loom ----------------------------------------------------------------- */
+
+/* The attributes of an axis; its names are the first of these that is there. */
+static DYN_STATUS loom_axis(dyn_h5ad *a, dyn_h5ad_axis axis, const char *path,
+                            const char *const *index, dyn_err *e) {
+  bool there = false;
+  int i = 0;
+  dyn_status st = DYN_OK;
+  for (; index[i]; i++) {
+    DYN_TRY(has(a, path, index[i], &there, e));
+    if (there) break;
+  }
+  if (!there)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, path,
+                       "no member with names (%s, %s, ...)", index[0],
+                       index[1]);
+  DYN_TRY(tenx_axis(a, axis, path, index[i], e));
+  st = check_columns(a, axis, e);
+done:
+  return st;
+}
+
+static DYN_STATUS open_loom(dyn_h5ad *a, dyn_err *e) {
+  static const char *const cells[] = {"CellID",   "obs_names", "cell_names",
+                                      "Barcode",  "barcode",   "cell_id",
+                                      "barcodes", "index",     NULL};
+  static const char *const genes[] = {
+      "Gene", "var_names",       "gene_names", "gene_name", "GeneName",
+      "gene", "gene_short_name", "Accession",  NULL};
+  a->kind = "loom";
+  dyn_status st = loom_axis(a, DYN_AXIS_OBS, "col_attrs", cells, e);
+  return st == DYN_OK ? loom_axis(a, DYN_AXIS_VAR, "row_attrs", genes, e) : st;
+}
+
 /* ---- opening -------------------------------------------------------------- */
 
 static DYN_STATUS recognise(dyn_h5ad *a, const char *genome, dyn_err *e) {
@@ -425,6 +459,10 @@ static DYN_STATUS recognise(dyn_h5ad *a, const char *genome, dyn_err *e) {
     a->kind = "model";
     return DYN_OK;
   }
+  DYN_TRY(dyn_h5_stat(a->h5, "row_attrs", NULL, &var, e));
+  DYN_TRY(dyn_h5_stat(a->h5, "col_attrs", NULL, &obs, e));
+  if (obs.kind == DYN_H5_GROUP && var.kind == DYN_H5_GROUP)
+    return open_loom(a, e);
   DYN_TRY(has(a, "matrix", "barcodes", &cells, e));
   if (cells) return open_tenx(a, "matrix", true, e);
   DYN_TRY(dyn_h5_stat(a->h5, "obs", NULL, &obs, e));
@@ -461,48 +499,7 @@ void dyn_h5ad_close(dyn_h5ad *a) {
   dyn_free(a, 1, sizeof *a);
 }
 
-/* ---- names ---------------------------------------------------------------- */
-
-DYN_STATUS dyn_h5ad_utf8(const dyn_h5ad *a, const char *member,
-                         const char *what, const dyn_textlist *t, dyn_err *e) {
-  char shown[100];
-  for (int64_t i = 0; i < t->n; i++) {
-    const char *s = dyn_textlist_get(t, i);
-    if (!dyn_utf8(s, strlen(s)))
-      return dyn_h5_fail(a->h5, e, DYN_EFORMAT, member,
-                         "%s %lld is not UTF-8 ('%s')", what, (long long)i + 1,
-                         dyn_escape(shown, sizeof shown, s));
-  }
-  return DYN_OK;
-}
-
-DYN_STATUS dyn_h5ad_names(dyn_h5ad *a, dyn_h5ad_axis axis, dyn_textlist *out,
-                          dyn_err *e) {
-  const dyn_frame *f = &a->frame[axis];
-  char path[DYN_H5_PATH], shown[100];
-  const char *field, *member = dyn_frame_name(a, axis);
-  dyn_textlist t = {0};
-  dyn_status st = DYN_OK;
-  if (!f->present) return DYN_OK;
-  DYN_TRY(dyn_h5ad_place(a, axis, f->index, path, &field, e));
-  DYN_TRY(dyn_h5ad_texts(a, path, field, &t, e));
-  if (t.n > 0 && strncmp(dyn_textlist_get(&t, 0), "\xef\xbb\xbf", 3) == 0)
-    t.at[0] += 3;
-  DYN_TRY(dyn_h5ad_utf8(a, member, "name", &t, e));
-  for (int64_t i = 0; i < t.n; i++)
-    if (strchr(dyn_textlist_get(&t, i), '\n')) {
-      st =
-          dyn_h5_fail(a->h5, e, DYN_EFORMAT, member,
-                      "name %lld has a line break ('%s')", (long long)i + 1,
-                      dyn_escape(shown, sizeof shown, dyn_textlist_get(&t, i)));
-      goto done;
-    }
-  *out = t;
-  t = (dyn_textlist){0};
-done:
-  dyn_textlist_free(&t);
-  return st;
-}
+/* ---- columns by name -------------------------------------------------------- */
 
 /* "obs column 'x' not found (have: a, b)" */
 static DYN_STATUS no_column(dyn_h5ad *a, dyn_h5ad_axis axis, const char *name,

@@ -1,6 +1,6 @@
 /*
 ** h5ad.h -- AnnData files of every generation (0.5 tables to nullable strings),
-** and 10x files with cells as rows. Cells are obs, genes are var. Nothing is
+** 10x and loom files, with cells as rows. Cells are obs, genes are var. Nothing is
 ** read before it is asked for; what is read has been checked.
 */
 #ifndef DYN_H5AD_H
@@ -21,8 +21,8 @@ typedef enum dyn_h5ad_axis {
 
 /*
 ** Open a file. 'genome' chooses among the groups of an old 10x file and may be
-** NULL. 'limit' as in dyn_h5_open. DYN_EFORMAT, DYN_EIO. A file that is neither
-** h5ad nor 10x opens with kind "model" or "other" and n_obs = n_var = 0.
+** NULL. 'limit' as in dyn_h5_open. DYN_EFORMAT, DYN_EIO. A file that is none of
+** these opens with kind "model" or "other" and n_obs = n_var = 0.
 */
 DYN_STATUS dyn_h5ad_open(dyn_h5ad **a, const char *path, const char *genome,
                          size_t limit, dyn_err *e);
@@ -92,6 +92,8 @@ typedef struct dyn_matrix {
 } dyn_matrix;
 
 void dyn_matrix_free(dyn_matrix *m);
+/* Fill in what is said about the values: from nan to max. */
+void dyn_matrix_summarise(dyn_matrix *m);
 /*
 ** Read X (name NULL), raw/X ("raw"), a layer, or "obsm/X_pca" and the like
 ** (obsm, varm, obsp, varp). Columns sorted, repeats added up, values float.

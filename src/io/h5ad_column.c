@@ -336,3 +336,46 @@ done:
   if (st != DYN_OK) dyn_column_free(c);
   return st;
 }
+
+/* ---- names ---------------------------------------------------------------- */
+
+DYN_STATUS dyn_h5ad_utf8(const dyn_h5ad *a, const char *member,
+                         const char *what, const dyn_textlist *t, dyn_err *e) {
+  char shown[100];
+  for (int64_t i = 0; i < t->n; i++) {
+    const char *s = dyn_textlist_get(t, i);
+    if (!dyn_utf8(s, strlen(s)))
+      return dyn_h5_fail(a->h5, e, DYN_EFORMAT, member,
+                         "%s %lld is not UTF-8 ('%s')", what, (long long)i + 1,
+                         dyn_escape(shown, sizeof shown, s));
+  }
+  return DYN_OK;
+}
+
+DYN_STATUS dyn_h5ad_names(dyn_h5ad *a, dyn_h5ad_axis axis, dyn_textlist *out,
+                          dyn_err *e) {
+  const dyn_frame *f = &a->frame[axis];
+  char path[DYN_H5_PATH], shown[100];
+  const char *field, *member = dyn_frame_name(a, axis);
+  dyn_textlist t = {0};
+  dyn_status st = DYN_OK;
+  if (!f->present) return DYN_OK;
+  DYN_TRY(dyn_h5ad_place(a, axis, f->index, path, &field, e));
+  DYN_TRY(dyn_h5ad_texts(a, path, field, &t, e));
+  if (t.n > 0 && strncmp(dyn_textlist_get(&t, 0), "\xef\xbb\xbf", 3) == 0)
+    t.at[0] += 3;
+  DYN_TRY(dyn_h5ad_utf8(a, member, "name", &t, e));
+  for (int64_t i = 0; i < t.n; i++)
+    if (strchr(dyn_textlist_get(&t, i), '\n')) {
+      st =
+          dyn_h5_fail(a->h5, e, DYN_EFORMAT, member,
+                      "name %lld has a line break ('%s')", (long long)i + 1,
+                      dyn_escape(shown, sizeof shown, dyn_textlist_get(&t, i)));
+      goto done;
+    }
+  *out = t;
+  t = (dyn_textlist){0};
+done:
+  dyn_textlist_free(&t);
+  return st;
+}

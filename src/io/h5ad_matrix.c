@@ -269,6 +269,68 @@ done:
   return st;
 }
 
+/* ---- loom: genes x cells, dense, mostly zeros ------------------------------ */
+
+typedef struct slabs {
+  const dyn_h5ad *a;
+  const place *at;
+  int64_t rows, cols, step; /* rows read at a time */
+  float *x;
+} slabs;
+
+/* Once with s NULL to count what is not zero, once to take it. */
+static DYN_STATUS each_slab(slabs *w, int64_t *count, dyn_csr *s, dyn_err *e) {
+  dyn_status st = DYN_OK;
+  *count = 0;
+  for (int64_t lo = 0; lo < w->rows; lo += w->step) {
+    int64_t n = w->rows - lo < w->step ? w->rows - lo : w->step;
+    DYN_TRY(dyn_h5_read(w->a->h5, w->at->path, NULL, DYN_H5_F32, lo, n,
+                        (size_t)(n * w->cols), w->x, e));
+    for (int64_t i = 0; i < n; i++) {
+      for (int64_t j = 0; j < w->cols; j++) {
+        float v = w->x[i * w->cols + j];
+        if (v == 0) continue;
+        if (s && *count < s->cap) {
+          s->col[*count] = (int32_t)j;
+          s->val[*count] = v;
+        }
+        (*count)++;
+      }
+      if (s) s->start[lo + i + 1] = *count;
+    }
+  }
+done:
+  return st;
+}
+
+static DYN_STATUS read_loom(const dyn_h5ad *a, const place *at,
+                            const dyn_h5_info *o, dyn_matrix *m, dyn_err *e) {
+  int64_t nnz = 0;
+  size_t room = 0;
+  slabs w = {a, at, o->dim[0], o->dim[1], 0, NULL};
+  dyn_status st = DYN_OK;
+  if (o->null || o->rank != 2 ||
+      (o->type != DYN_H5_INTEGER && o->type != DYN_H5_FLOAT &&
+       o->type != DYN_H5_BOOLEAN))
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                       "a matrix of numbers expected");
+  DYN_TRY(check_shape(a, at, o->dim[0], o->dim[1], e));
+  w.step = w.cols ? (1 << 22) / w.cols + 1 : 1;
+  if (w.step > w.rows) w.step = w.rows;
+  room = (size_t)(w.step * w.cols) + 1;
+  m->sparse = true;
+  w.x = dyn_alloc_raw(room, sizeof *w.x);
+  if (!w.x) return dyn_h5_fail(a->h5, e, DYN_ENOMEM, at->path, "out of memory");
+  DYN_TRY(each_slab(&w, &nnz, NULL, e));
+  DYN_TRY(dyn_h5_fits(a->h5, at->path, nnz, 16, e));
+  DYN_TRY(dyn_csr_new(&m->csr, w.rows, w.cols, nnz, true, e));
+  DYN_TRY(each_slab(&w, &nnz, &m->csr, e));
+  st = transpose_in_place(&m->csr, e); /* cells x genes */
+done:
+  if (w.x) dyn_free(w.x, room, sizeof *w.x);
+  return st;
+}
+
 /* ---- summary -------------------------------------------------------------- */
 
 static void odd(dyn_matrix *m, float v, int64_t row, int64_t col) {
@@ -300,7 +362,7 @@ static void note(dyn_matrix *m, const float *x, ptrdiff_t n, int64_t row,
   m->integers = whole;
 }
 
-static void summarise(dyn_matrix *m) {
+void dyn_matrix_summarise(dyn_matrix *m) {
   m->row = m->col = -1;
   m->integers = true;
   m->min = HUGE_VAL;
@@ -377,8 +439,15 @@ static DYN_STATUS find_place(dyn_h5ad *a, const char *name, place *at,
   if (name && (strlen(name) > DYN_H5_PATH - 16 || strstr(name, "..")))
     return dyn_h5_fail(a->h5, e, DYN_EFORMAT, NULL, "no matrix '%s'",
                        dyn_escape(shown, sizeof shown, name));
+  bool loom = strcmp(a->kind, "loom") == 0;
+  if (loom) { /* genes x cells */
+    at->rows = a->frame[DYN_AXIS_VAR].n;
+    at->cols = a->frame[DYN_AXIS_OBS].n;
+    at->row_axis = dyn_frame_name(a, DYN_AXIS_VAR);
+    at->col_axis = dyn_frame_name(a, DYN_AXIS_OBS);
+  }
   if (!name) {
-    snprintf(at->path, sizeof at->path, "X");
+    snprintf(at->path, sizeof at->path, loom ? "matrix" : "X");
   } else if (strcmp(name, "raw") == 0 && *a->rawx) {
     snprintf(at->path, sizeof at->path, "%s", a->rawx);
     at->cols = a->frame[DYN_AXIS_RAW].n;
@@ -428,12 +497,14 @@ DYN_STATUS dyn_h5ad_matrix(dyn_h5ad *a, const char *name, dyn_matrix *m,
     if (o.kind == DYN_H5_ABSENT) DYN_TRY(no_matrix(a, name, &at, e));
     if (o.kind == DYN_H5_GROUP) {
       DYN_TRY(read_sparse(a, &at, m, e));
+    } else if (strcmp(a->kind, "loom") == 0) {
+      DYN_TRY(read_loom(a, &at, &o, m, e));
     } else {
       if (!at.field) DYN_TRY(dyn_h5ad_encoding(a, at.path, type, e));
       DYN_TRY(read_dense(a, &at, &o, m, e));
     }
   }
-  summarise(m);
+  dyn_matrix_summarise(m);
 done:
   if (st != DYN_OK) dyn_matrix_free(m);
   return st;
@@ -442,98 +513,4 @@ done:
 DYN_STATUS dyn_h5ad_list(dyn_h5ad *a, const char *what, dyn_textlist *out,
                          dyn_err *e) {
   return dyn_h5_members(a->h5, what, out, e);
-}
-
-/* ---- uns, and a look at everything ---------------------------------------- */
-
-DYN_STATUS dyn_h5ad_uns(dyn_h5ad *a, const char *key, dyn_textlist *out,
-                        bool *found, dyn_err *e) {
-  char path[DYN_H5_PATH];
-  dyn_h5_info o;
-  *found = false;
-  if (strlen(key) + 8 > sizeof path) return DYN_OK;
-  snprintf(path, sizeof path, "uns/%s", key);
-  dyn_status st = dyn_h5_stat(a->h5, path, NULL, &o, e);
-  if (st != DYN_OK || o.kind != DYN_H5_DATA || o.type != DYN_H5_TEXT ||
-      o.rank > 1 || o.count != 1)
-    return st;
-  st = dyn_h5_texts(a->h5, path, NULL, (size_t)64 << 20, out, e);
-  *found = st == DYN_OK && out->n == 1;
-  return st;
-}
-
-static void shape_text(char *buf, size_t room, const dyn_h5_info *o) {
-  static const char *const type[] = {"strange", "integer", "float",
-                                     "boolean", "text",    "table"};
-  int at = snprintf(buf, room, "%s", o->null ? "nothing" : type[o->type]);
-  if (o->type == DYN_H5_INTEGER || o->type == DYN_H5_FLOAT)
-    at += snprintf(buf + at, room - (size_t)at, "%d", (int)(8 * o->item));
-  for (int i = 0; i < o->rank && at > 0 && (size_t)at < room; i++)
-    at += snprintf(buf + at, room - (size_t)at, "%s%lld", i ? " x " : " ",
-                   (long long)o->dim[i]);
-}
-
-/* "csr_matrix 5961 x 500", "categorical", "float32 6 x 4" */
-static DYN_STATUS what_is(dyn_h5ad *a, const char *path, const dyn_h5_info *o,
-                          char *buf, size_t room, dyn_err *e) {
-  char type[DYN_ENCODING];
-  int64_t shape[2];
-  int n;
-  if (o->kind == DYN_H5_DATA) return shape_text(buf, room, o), DYN_OK;
-  dyn_status st = DYN_OK;
-  DYN_TRY(dyn_h5_attr_text(a->h5, path, "encoding-type", type, sizeof type, e));
-  if (!*type)
-    DYN_TRY(
-        dyn_h5_attr_text(a->h5, path, "h5sparse_format", type, sizeof type, e));
-  DYN_TRY(dyn_h5_attr_ints(a->h5, path, "shape", shape, 2, &n, e));
-  char shown[DYN_ENCODING];
-  dyn_escape(shown, sizeof shown, *type ? type : "group");
-  if (n == 2)
-    snprintf(buf, room, "%s %lld x %lld", shown, (long long)shape[0],
-             (long long)shape[1]);
-  else
-    snprintf(buf, room, "%s", shown);
-done:
-  return st;
-}
-
-/* Encodings that are one thing: what is inside is not listed. */
-static bool closed(const char *what) {
-  static const char *const one[] = {"csr", "csc", "categorical", "nullable-",
-                                    "awkward"};
-  for (size_t i = 0; i < sizeof one / sizeof *one; i++)
-    if (strncmp(what, one[i], strlen(one[i])) == 0) return true;
-  return false;
-}
-
-static DYN_STATUS list_below(dyn_h5ad *a, const char *path, int depth,
-                             int64_t most, dyn_textlist *paths,
-                             dyn_textlist *whats, dyn_err *e) {
-  dyn_textlist names = {0};
-  char sub[DYN_H5_PATH], what[200];
-  dyn_h5_info o;
-  dyn_status st = dyn_h5_members(a->h5, path, &names, e);
-  for (int64_t i = 0; st == DYN_OK && i < names.n && paths->n < most; i++) {
-    DYN_TRY(dyn_h5_join(a->h5, sub, path, dyn_textlist_get(&names, i), e));
-    st = dyn_h5_stat(a->h5, sub, NULL, &o, e);
-    if (st == DYN_OK) st = what_is(a, sub, &o, what, sizeof what, e);
-    if (st == DYN_EFORMAT) {
-      o.kind = DYN_H5_OTHER;
-      snprintf(what, sizeof what, "unreadable");
-      st = DYN_OK;
-    }
-    if (st != DYN_OK) goto done;
-    DYN_TRY(dyn_textlist_add(paths, sub, strlen(sub), e));
-    DYN_TRY(dyn_textlist_add(whats, what, strlen(what), e));
-    if (o.kind == DYN_H5_GROUP && depth < 3 && !closed(what))
-      DYN_TRY(list_below(a, sub, depth + 1, most, paths, whats, e));
-  }
-done:
-  dyn_textlist_free(&names);
-  return st;
-}
-
-DYN_STATUS dyn_h5ad_describe(dyn_h5ad *a, int64_t most, dyn_textlist *path,
-                             dyn_textlist *what, dyn_err *e) {
-  return list_below(a, "", 0, most, path, what, e);
 }

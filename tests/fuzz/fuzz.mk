@@ -2,7 +2,8 @@
 FUZZ_SECONDS ?= 60
 FUZZ_CC      ?= clang
 FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_IO      := $(filter-out src/io/h5%,$(wildcard src/io/*.c)) src/core/base.c src/core/names.c
+FUZZ_IO      := $(filter-out src/io/h5% src/io/model_file.c src/io/sha256.c,$(wildcard src/io/*.c)) \
+                $(patsubst %,src/core/%.c,base names tensor ops sparse)
 FUZZ_FLAGS   := -std=c11 -D_GNU_SOURCE -O1 -g -Isrc -fsanitize=fuzzer,address,undefined \
                 -fno-sanitize-recover=undefined
 FUZZ_LIBS     = $(shell $(PC) --libs libdeflate libzstd zlib) -lm

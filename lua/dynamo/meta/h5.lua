@@ -2,10 +2,16 @@
 return {
   ["h5_open"] = {
     sig = "core.h5_open(path [, { genome = string, limit = bytes }]) -> H5File",
-    doc = [[Open an AnnData (.h5ad, every generation) or 10x HDF5 file for reading. Cells are rows (obs), genes columns (var).
+    doc = [[Open an AnnData (.h5ad, every generation), 10x HDF5 or loom file for reading. Cells are rows (obs), genes columns (var).
 The structure is checked at once: links and data outside the file, loops, depth above 64 and columns that are listed but
 absent are errors. genome: which group of an old 10x file. limit: refuse what is larger (80% of the machine's memory).
 Raises EIO (cannot be opened), EFORMAT ("FILE: MEMBER: what"). Time O(members); no data is read.]],
+  },
+  ["mtx_read"] = {
+    sig = "core.mtx_read(path[, { transpose = boolean, limit = bytes }]) -> Sparse, info",
+    doc = [[A MatrixMarket file (gzip and zstd undone): coordinate (integer, real, pattern; general or symmetric) or array;
+repeated places add up. transpose: columns become rows, as the cells of 10x folders. info as from H5File:matrix. Raises
+EFORMAT ("matrix.mtx: line 40: row 33695 outside 1..33694", "header says 2938 entries, found 2900 (truncated?)"), EIO.]],
   },
   ["h5_probe"] = {
     sig = "core.h5_probe(path [, seconds]) -> true",
@@ -13,7 +19,7 @@ Raises EIO (cannot be opened), EFORMAT ("FILE: MEMBER: what"). Time O(members); 
 this turns that into an error. seconds: limit of CPU time (default 600). Raises EFORMAT ("HDF5 crashed while reading X/data; the
 file is damaged", or why it does not open), EIO. Costs as much as reading everything.]],
   },
-  ["H5File:kind"] = { sig = "f:kind() -> string", doc = [["h5ad", "10x", "model" or "other"; the last two have no cells.]] },
+  ["H5File:kind"] = { sig = "f:kind() -> string", doc = [["h5ad", "10x", "loom", "model" or "other"; the last two have no cells.]] },
   ["H5File:generation"] = {
     sig = "f:generation() -> string",
     doc = [["0.5" (tables), "0.7" (categories by reference), "0.8+" (every member has an encoding); "2" or "3" for 10x.]],

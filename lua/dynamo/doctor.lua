@@ -1,0 +1,223 @@
+--- `dynamo doctor FILE`: what would fail or mislead later, before hours are spent. Each finding has a line that helps.
+local core = require "dynamo.core"
+local data = require "dynamo.data"
+local err = require "dynamo.error"
+local label = require "dynamo.label"
+local responses = require "dynamo.responses"
+
+local M = {}
+
+local commas, safe = responses.commas, label.safe
+
+local function new() return { findings = {} } end
+
+local function add(r, level, message, hint)
+  r.findings[#r.findings + 1] = { level = level, message = message, hint = hint }
+end
+
+-- f(...) or nil; what it raises is a finding.
+local function try(r, f, ...)
+  local ok, v = pcall(f, ...)
+  if ok then return v end
+  if type(v) == "table" and err.is(v) then add(r, "error", v.message, v.hint) else add(r, "error", tostring(v)) end
+end
+
+local function some(list)
+  local out = {}
+  for i = 1, math.min(6, #list) do out[i] = safe(list[i]) end
+  if #list > 6 then out[7] = "…" end
+  return table.concat(out, ", ")
+end
+
+-- ---- data -----------------------------------------------------------------------------------------
+
+local function check_values(r, D)
+  if D.values == "scaled" then
+    add(r, "warning", "values are negative: scaled expression, where log1p is expected", 'layer="counts" or layer="raw"')
+  elseif D.values == "as they are" then
+    add(r, "warning", "values are too large for log1p and no counts", 'layer="counts", or log1p the matrix first')
+  elseif D.values == "log1p of counts" then
+    add(r, "note", "raw counts: scaled to 10,000 a cell and log1p on reading")
+  end
+  if D.nonfinite then add(r, "warning", "values that are not finite count as unobserved") end
+end
+
+local function check_controls(r, D)
+  local count = {}
+  for i = 1, D.n do
+    if D:perturbation_of(i) == "control" then
+      local c = D:context_of(i) or "?"
+      count[c] = (count[c] or 0) + 1
+    end
+  end
+  for _, c in ipairs(label.sorted_keys(count)) do
+    if count[c] < 50 then
+      add(r, "warning", ("context '%s' has %d control cells: its reference is noise"):format(safe(c), count[c]),
+        D.context and "context=false pools the contexts" or nil)
+    end
+  end
+end
+
+local function check_rows(r, D, R)
+  local one, few, unmeasured, has = {}, {}, {}, {}
+  for _, g in ipairs(R.genes) do has[g] = true end
+  for _, row in ipairs(R.rows) do
+    if D.kind == "cells" and row.n_cells == 1 then one[#one + 1] = row.perturbation end
+    if D.kind == "cells" and row.n_cells > 1 and row.n_cells < 10 then few[#few + 1] = row.perturbation end
+  end
+  for _, g in ipairs(R:targets()) do if not has[g] then unmeasured[#unmeasured + 1] = g end end
+  if #one > 0 then
+    add(r, "warning", ("%d of %d perturbations have one cell: %s"):format(#one, #R.rows, some(one)), "min_cells = 10")
+  end
+  if #few > 0 then
+    add(r, "note", ("%d perturbations have 2 to 9 cells: %s"):format(#few, some(few)), "min_cells = 10")
+  end
+  if #unmeasured > 0 then
+    add(r, "note", ("%d perturbed genes are not measured: %s"):format(#unmeasured, some(unmeasured)),
+      'names of another kind? dynamo.symbols.map(names, "hgnc_complete_set.txt")')
+  end
+  if #R.rows < 20 then add(r, "warning", ("%d perturbations: too few to hold some out"):format(#R.rows)) end
+end
+
+local function gib(bytes) return ("%.2f GiB"):format(bytes / 2 ^ 30) end
+
+local function check_memory(r, D, R)
+  local cells = 0
+  if D.x then cells = core.is_sparse(D.x) and 8 * D.x:nnz() or 4 * D.x:size(1) * D.x:size(2) end
+  local rows = 8 * #R.rows * #R.genes
+  add(r, "note", ("memory: %s for the cells, %s for the responses, about %s when it runs"):format(gib(cells), gib(rows),
+    gib(cells + 6 * rows + 2 ^ 28)))
+end
+
+local function check_data(r, D, min_cells)
+  if D.files then
+    for _, part in ipairs(D.files) do
+      if part.x then
+        check_values(r, part)
+        check_controls(r, part)
+      end
+    end
+  elseif D.x then
+    check_values(r, D)
+    if not D.effects then check_controls(r, D) end
+  end
+  local R = try(r, D.responses, D, { min_cells = min_cells or 1 })
+  if not R then return nil end
+  check_rows(r, D, R)
+  check_memory(r, D, R)
+  return R
+end
+
+-- ---- experiments --------------------------------------------------------------------------------------
+
+local function find(path, folder)
+  if folder and not path:match "^/" and core.stat(folder .. "/" .. path) then return folder .. "/" .. path end
+  return path
+end
+
+-- Names that will have a vector, without building what is slow.
+local function covered(e, folder)
+  local function graph(g)
+    if type(g) == "string" then g = require("dynamo.graph").read(find(g, folder)) end
+    return g:names()
+  end
+  if type(e) == "string" then return require("dynamo.embed").read(find(e, folder)).genes end
+  if e.genes then return e.genes end
+  if e.options and e.options.graph then return graph(e.options.graph) end
+end
+
+local function check_embedding(r, o, folder, R)
+  local names = try(r, covered, o.embedding, folder)
+  if not names then return end
+  local has, missing, targets = {}, {}, R:targets()
+  for _, g in ipairs(names) do has[g] = true end
+  for _, g in ipairs(targets) do if not has[g] then missing[#missing + 1] = g end end
+  if #missing > 0 then
+    local share = #missing / #targets
+    add(r, share == 1 and "error" or share > 0.2 and "warning" or "note", ("%d of %d perturbed genes have no vector: %s")
+      :format(#missing, #targets, some(missing)), share > 0.2 and "names of another kind? dynamo.symbols.map; or another "
+      .. "embedding beside it: dynamo.embed.concat" or nil)
+  end
+end
+
+local function check_split(r, o, R)
+  local split = require "dynamo.split"
+  for _, seed in ipairs(o.seeds) do
+    local S = try(r, function() return split.check(R, o.split:make(R, seed)) end)
+    if not S then return end
+    if #S.test == 0 then
+      return add(r, "error", "the split leaves nothing to test", "split = dynamo.split.unseen_genes { test = 0.25 }")
+    end
+    if #S.test < 10 then
+      add(r, "warning", ("seed %d tests on %d perturbations: wide intervals"):format(seed, #S.test), "seeds = { 1, 2, 3, 4, 5 }")
+    end
+  end
+end
+
+local function check_experiment(r, exp)
+  local o, folder = exp.options, exp.folder
+  local d, R = o.data, nil
+  if type(d) == "string" then d = find(d, folder) end
+  if type(d) == "table" and type(d[1]) == "string" then
+    local list = {}
+    for i, p in ipairs(d) do list[i] = find(p, folder) end
+    d = list
+  end
+  if responses.is(d) then
+    R = d
+    check_rows(r, {}, R)
+    check_memory(r, {}, R)
+  else
+    local D = type(d) == "table" and type(d.responses) == "function" and d or try(r, data.read, d)
+    R = D and check_data(r, D, o.min_cells)
+  end
+  if not R then return end
+  check_embedding(r, o, folder, R)
+  check_split(r, o, R)
+end
+
+-- ---- the report -------------------------------------------------------------------------------------------
+
+--- Examine a data file, an experiment, or a Lua file that returns one: { findings = { { level = "error", "warning" or
+--- "note", message =, hint = }, ... } }, the worst first. Nothing is trained. Raises EIO.
+---@param what string|table
+---@param words? string[] settings of the command line
+---@return table
+function M.examine(what, words)
+  local r = new()
+  if type(what) == "string" and not core.stat(what) then
+    err.raise { code = "EIO", file = what, message = "cannot open: no such file" }
+  end
+  local experiment = require "dynamo.experiment"
+  if experiment.is(what) then
+    check_experiment(r, what)
+  elseif what:match "%.lua$" then
+    for _, exp in ipairs(try(r, experiment.load_file, what, words) or {}) do check_experiment(r, exp) end
+  else
+    local D = try(r, data.read, what)
+    if D then check_data(r, D) end
+  end
+  local rank = { error = 1, warning = 2, note = 3 }
+  for i, f in ipairs(r.findings) do f.at = i end
+  table.sort(r.findings, function(a, b)
+    return rank[a.level] < rank[b.level] or a.level == b.level and a.at < b.at
+  end)
+  return r
+end
+
+--- The command: findings on standard output. The result is the exit status: 65 if something would fail, else 0.
+---@param path string
+---@param words? string[]
+---@return integer
+function M.main(path, words)
+  local r, errors, warnings = M.examine(path, words), 0, 0
+  for _, f in ipairs(r.findings) do
+    io.write(("%-8s %s\n"):format(f.level, safe(f.message)))
+    if f.hint then io.write(("         try: %s\n"):format(safe(f.hint))) end
+    errors, warnings = errors + (f.level == "error" and 1 or 0), warnings + (f.level == "warning" and 1 or 0)
+  end
+  io.write(("%s: %s errors, %s warnings\n"):format(safe(path), commas(errors), commas(warnings)))
+  return errors > 0 and 65 or 0
+end
+
+return M
