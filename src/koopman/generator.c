@@ -15,8 +15,8 @@ static const char *const layer[MAXDEPTH][2] = {{"trunk.w", "trunk.b"},
                                                {"trunk3.w", "trunk3.b"},
                                                {"trunk4.w", "trunk4.b"}};
 
-static dyn_status add(dyn_params *p, const char *name, ptrdiff_t n, ptrdiff_t m,
-                      dyn_err *e) {
+dyn_status dyn_param_add(dyn_params *p, const char *name, ptrdiff_t n,
+                         ptrdiff_t m, dyn_err *e) {
   ptrdiff_t size[2] = {n, m};
   return dyn_params_add(p, name, strlen(name), m ? 2 : 1, size, e);
 }
@@ -38,17 +38,18 @@ dyn_status dyn_generator_declare(dyn_params *p, const dyn_generator *g,
     return dyn_fail(e, DYN_EVALUE, "generator: %td hidden layers, 1..%d",
                     g->depth, MAXDEPTH);
   for (ptrdiff_t l = 0; l < g->depth; l++) {
-    DYN_TRY(add(p, layer[l][0], l ? g->hidden : g->dim, g->hidden, e));
-    DYN_TRY(add(p, layer[l][1], g->hidden, 0, e));
+    DYN_TRY(
+        dyn_param_add(p, layer[l][0], l ? g->hidden : g->dim, g->hidden, e));
+    DYN_TRY(dyn_param_add(p, layer[l][1], g->hidden, 0, e));
   }
-  DYN_TRY(add(p, "shift.w", g->hidden, g->latent, e));
-  DYN_TRY(add(p, "shift.b", g->latent, 0, e));
-  if (g->own) DYN_TRY(add(p, "own", g->own, g->latent, e));
+  DYN_TRY(dyn_param_add(p, "shift.w", g->hidden, g->latent, e));
+  DYN_TRY(dyn_param_add(p, "shift.b", g->latent, 0, e));
+  if (g->own) DYN_TRY(dyn_param_add(p, "own", g->own, g->latent, e));
   if (g->rank == 0) return DYN_OK;
-  DYN_TRY(add(p, "u.w", g->hidden, flat, e));
-  DYN_TRY(add(p, "u.b", flat, 0, e));
-  DYN_TRY(add(p, "v.w", g->hidden, flat, e));
-  DYN_TRY(add(p, "v.b", flat, 0, e));
+  DYN_TRY(dyn_param_add(p, "u.w", g->hidden, flat, e));
+  DYN_TRY(dyn_param_add(p, "u.b", flat, 0, e));
+  DYN_TRY(dyn_param_add(p, "v.w", g->hidden, flat, e));
+  DYN_TRY(dyn_param_add(p, "v.b", flat, 0, e));
 done:
   return st;
 }

@@ -35,6 +35,9 @@ DYN_STATUS dyn_generator_declare(dyn_params *p, const dyn_generator *g,
 /* Starting values. Weights are uniform in +-1/sqrt(inputs). */
 void dyn_generator_init(dyn_params *p, const dyn_generator *g, uint64_t seed);
 
+/* One more parameter, (n, m), or (n) if m is 0. */
+DYN_STATUS dyn_param_add(dyn_params *p, const char *name, ptrdiff_t n,
+                         ptrdiff_t m, dyn_err *e);
 /* Uniform in +-bound, from stream 'seed' of the parameter's name. */
 void dyn_param_uniform(dyn_params *p, const char *name, double bound,
                        uint64_t seed);

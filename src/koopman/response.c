@@ -9,12 +9,6 @@
 
 /* ---- parameters ----------------------------------------------------------- */
 
-static dyn_status add(dyn_params *p, const char *name, ptrdiff_t n, ptrdiff_t m,
-                      dyn_err *e) {
-  ptrdiff_t size[2] = {n, m};
-  return dyn_params_add(p, name, strlen(name), m ? 2 : 1, size, e);
-}
-
 static dyn_status declare_mlp(dyn_params *p, const dyn_response *m,
                               dyn_err *e) {
   const dyn_generator *g = &m->gen;
@@ -22,13 +16,13 @@ static dyn_status declare_mlp(dyn_params *p, const dyn_response *m,
   if (m->width < 1 || g->dim < 1 || g->latent < 1 || g->own < 0)
     return dyn_fail(e, DYN_EVALUE, "mlp: sizes must be positive (width %td)",
                     m->width);
-  DYN_TRY(add(p, "mlp.w1", g->latent + g->dim, m->width, e));
-  DYN_TRY(add(p, "mlp.b1", m->width, 0, e));
-  DYN_TRY(add(p, "mlp.w2", m->width, m->width, e));
-  DYN_TRY(add(p, "mlp.b2", m->width, 0, e));
-  DYN_TRY(add(p, "mlp.w3", m->width, g->latent, e));
-  DYN_TRY(add(p, "mlp.b3", g->latent, 0, e));
-  if (g->own) DYN_TRY(add(p, "own", g->own, g->latent, e));
+  DYN_TRY(dyn_param_add(p, "mlp.w1", g->latent + g->dim, m->width, e));
+  DYN_TRY(dyn_param_add(p, "mlp.b1", m->width, 0, e));
+  DYN_TRY(dyn_param_add(p, "mlp.w2", m->width, m->width, e));
+  DYN_TRY(dyn_param_add(p, "mlp.b2", m->width, 0, e));
+  DYN_TRY(dyn_param_add(p, "mlp.w3", m->width, g->latent, e));
+  DYN_TRY(dyn_param_add(p, "mlp.b3", g->latent, 0, e));
+  if (g->own) DYN_TRY(dyn_param_add(p, "own", g->own, g->latent, e));
 done:
   return st;
 }
@@ -39,7 +33,7 @@ dyn_status dyn_response_declare(dyn_params *p, const dyn_response *m,
                       ? declare_mlp(p, m, e)
                       : dyn_generator_declare(p, &m->gen, e);
   if (st == DYN_OK && m->genes)
-    st = add(p, "decoder", m->gen.latent, m->genes, e);
+    st = dyn_param_add(p, "decoder", m->gen.latent, m->genes, e);
   return st;
 }
 
