@@ -275,8 +275,8 @@ dyn_status dyn_tape_supply(dyn_tape *t, unsigned run, int entry, int k,
 }
 
 dyn_status dyn_tape_backward(dyn_tape *t, int id, dyn_err *e) {
-  unsigned run;
-  int entry;
+  unsigned run = 0;
+  int entry = -1;
   dyn_status st = dyn_tape_begin(t, id, NULL, &run, e);
   if (st == DYN_OK) st = dyn_tape_step(t, run, &entry, e);
   if (st != DYN_OK || entry < 0) return st;
