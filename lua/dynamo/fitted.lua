@@ -306,7 +306,6 @@ function class:save(path, more)
   local lists = { ["genes/symbol"] = self.genes, ["embedding/genes"] = self.embedding.genes }
   local tensors = { ["embedding/values"] = self.embedding.values, ["contexts/control"] = self.control }
   strings["embedding/source"] = self.embedding.source
-  local sets = self.embedding.membership
   for i, name in ipairs(self.contexts) do
     local m, at = self.models[name], ("model%d/"):format(i)
     lists[at .. "genes"] = m.genes
@@ -325,7 +324,6 @@ function class:save(path, more)
     lists["graph/names"], tensors["graph/from"], tensors["graph/to"], tensors["graph/weight"] = edges(self.graph)
     strings["graph/source"] = self.graph:info().source or ""
   end
-  if sets then strings["embedding/sets"] = "similarities are those to training genes" end
   core.model_write(path, { strings = strings, lists = lists, tensors = tensors })
 end
 

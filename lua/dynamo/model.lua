@@ -205,17 +205,11 @@ local function usable(records, place, flags)
   return keep, genes
 end
 
-local function training_set(o, m, features, flags, rows)
+-- What a network is trained or validated on; nil if no row can be predicted from embeddings.
+local function learning_set(o, m, features, flags)
   local set = targets_of(m, o)
   local keep, genes = usable(m.records, m.place, flags)
-  if rows then
-    local chosen, lists = {}, {}
-    for k, i in ipairs(keep) do if rows[i] then chosen[#chosen + 1], lists[#lists + 1] = i, genes[k] end end
-    keep, genes = chosen, lists
-  end
-  if #keep == 0 then
-    err.raise { code = "EVALUE", message = ("context %s: no training perturbation has an embedding"):format(m.context) }
-  end
+  if #keep == 0 then return nil end
   for _, key in ipairs { "target", "mask" } do set[key] = set[key] and set[key]:index(1, keep) end
   set.features, set.genes, set.rows = features, genes, keep
   return set
@@ -241,8 +235,7 @@ local function validation_set(o, env, e, m, scaling)
   local v = { rest = rest, D = m.D, scale = m.scale, records = records, place = place, context = m.context,
     mask = R.mask and responses.pick(R.mask, list) }
   if v.mask then v.rest = v.rest * v.mask end
-  local ok, set = pcall(training_set, o, v, features, flags)
-  return ok and set or nil
+  return learning_set(o, v, features, flags)
 end
 
 -- Rows of a list of (cells, latent), less what is not of the operators, in units of the model.
@@ -300,7 +293,10 @@ local function fit_context(head, o, env, e, context, report)
   basis(o, env, e, m)
   local features, flags = M.features(m.scaling, e, m.genes, fallback_graph(o, env))
   m.spec = spec_of(head, o, m, features:size(2))
-  local set, own = training_set(o, m, features, flags), nil
+  local set, own = learning_set(o, m, features, flags), nil
+  if not set then
+    err.raise { code = "EVALUE", message = ("context %s: no training perturbation has an embedding"):format(context) }
+  end
   if o.learnable then
     own = {}
     for i = 1, #m.genes do own[i] = i end
