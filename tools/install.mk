@@ -28,10 +28,11 @@ $(BUILD)/dynamo.pc: Makefile tools/install.mk
 	  'Version: $(VERSION)' 'Requires.private: $(PCLIBS)' 'Cflags: -I$${prefix}/include/dynamo' \
 	  'Libs: -L$${prefix}/lib -ldynamo' 'Libs.private: -fopenmp -lm' > $@
 
-##bench         tests/bench: every measurement, one line each
+##bench         tests/bench: every measurement beside its peers, table in build/bench.csv; ONLY=tensor
+BENCHES = $(wildcard $(if $(ONLY),$(ONLY:%=tests/bench/bench_%.lua),tests/bench/bench_*.lua))
 bench: all
-	@for f in $(wildcard tests/bench/*.lua); do echo "# $$f"; $(BUILD)/dynamo $$f || exit 1; done
-	@for f in $(wildcard tests/bench/*.sh); do echo "# $$f"; sh $$f $(BUILD)/dynamo || exit 1; done
+	@echo name,case,threads,seconds,peak_mb,quality,peer,peer_seconds,ratio,limit_ratio > $(BUILD)/bench.csv
+	@for f in $(BENCHES); do echo "# $$f"; DYNAMO_BENCH_CSV=$(BUILD)/bench.csv $(BUILD)/dynamo $$f || exit 1; done
 
 ##install       program, modules for lua5.4 and luajit, library, header, manual page under PREFIX
 install: all doc $(BUILD)/dynamo.pc

@@ -1,45 +1,19 @@
--- Tensors against NumPy on the same cores: name,case,threads,seconds,peer,peer_seconds,ratio (above 1: we are faster).
+-- Tensors against NumPy on the same cores, in the same run.
 -- usage: [OMP_NUM_THREADS=n] build/dynamo tests/bench/bench_tensor.lua [sizes]; NumPy through PYTHON (/usr/bin/python3).
 -- gemm's peer is NumPy's own BLAS call, which is OpenBLAS where NumPy is Debian's.
-package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
+package.path = "tests/bench/?.lua;lua/?.lua;lua/?/init.lua;" .. package.path
 local core = require "dynamo.core"
+local bench = require "frame"
 
 local sizes = (arg or {})[1] or "1e3,1e6,1e7"
-local threads = core.threads()
-
-local function measure(f, seconds)
-  f()
-  local times = {}
-  for i = 1, 7 do
-    local t, n, d = core.time(), 0, 0
-    repeat
-      f()
-      n = n + 1
-      d = core.time() - t
-    until d > (seconds or 0.1) / 7
-    times[i] = d / n
-  end
-  table.sort(times)
-  return times[4]
-end
-
-local peer = {}
-local python = os.getenv "PYTHON" or "/usr/bin/python3"
-local p = io.popen(("OPENBLAS_NUM_THREADS=%d OMP_NUM_THREADS=%d %s tests/bench/numpy_tensor.py %s 2>/dev/null"):format(threads, threads,
-  python, sizes))
-for line in p:lines() do
-  local name, n, s = line:match "^(%S+) (%d+) (%S+)$"
-  if name then peer[name .. " " .. n] = tonumber(s) end
-end
-p:close()
+local peer = bench.peer("tests/bench/peer_tensor.py", sizes)
 
 local function report(name, n, f, seconds)
-  local t, other = measure(f, seconds), peer[("%s %d"):format(name, n)]
-  print(("tensor,%s n=%d,%d,%.9f,numpy,%s,%s"):format(name, n, threads, t, other and ("%.9f"):format(other) or "",
-    other and ("%.2f"):format(other / t) or ""))
+  local case = ("%s n=%d"):format(name, n)
+  bench.row { name = "tensor", case = case, seconds = bench.median(f, { runs = 7, least = (seconds or 0.1) / 7 }), peer = "numpy",
+    peer_seconds = (peer[case] or {}).seconds }
 end
 
-print "name,case,threads,seconds,peer,peer_seconds,ratio"
 for _, kind in ipairs { "float", "double" } do
   for text in sizes:gmatch "[^,]+" do
     local n = math.floor(tonumber(text))

@@ -2,8 +2,9 @@
 -- 128-dimensional embeddings through a 256-wide trunk, decoder 128-512-5000, MSE, AdamW; 6.34 M parameters.
 -- usage: [OMP_NUM_THREADS=n] build/dynamo tests/bench/bench_train.lua [batch [steps]]
 -- Beside it, in turn with the steps, the products of the step alone: what a step could cost at best here.
-package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
+package.path = "tests/bench/?.lua;lua/?.lua;lua/?/init.lua;" .. package.path
 local core = require "dynamo.core"
+local bench = require "frame"
 
 local args = arg or {}
 local B, steps = tonumber(args[1] or 256), tonumber(args[2] or 20)
@@ -72,6 +73,6 @@ for i = 1, steps do
   times[i], bare[i] = t1 - t0, clock() - t1
 end
 local s, g = median(times), median(bare)
-print(("batch %d, %d parameters, %.2f GFLOP, %d threads: %.1f steps/s (%.1f ms, %.0f GFLOP/s); its products alone %.1f ms"
-  .. " (%.0f GFLOP/s); ratio %.2f; loss %.5f"):format(B, p:count(), flops / 1e9, core.threads(),
-  1 / s, s * 1e3, flops / s / 1e9, g * 1e3, flops / g / 1e9, s / g, loss))
+bench.row { name = "train", case = ("step, batch %d"):format(B), seconds = s, peak_mb = bench.peak_mb(), limit_ratio = s / g }
+print(("# %d parameters, %.2f GFLOP a step: %.1f steps/s, %.0f GFLOP/s; its products alone %.0f GFLOP/s; loss %.5f"):format(
+  p:count(), flops / 1e9, 1 / s, flops / s / 1e9, flops / g / 1e9, loss))

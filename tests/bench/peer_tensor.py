@@ -1,4 +1,4 @@
-# NumPy's side of bench_tensor.lua: name size seconds (median of 7). OMP_NUM_THREADS and OPENBLAS_NUM_THREADS are honoured.
+# NumPy's side of bench_tensor.lua: case<TAB>seconds (median of 7). OMP_NUM_THREADS and OPENBLAS_NUM_THREADS are honoured.
 import sys
 import time
 import numpy as np
@@ -34,7 +34,7 @@ for dtype, kind in ((np.float32, "float"), (np.float64, "double")):
         ):
             if n > 2e6 and name in ("argsort",):
                 continue
-            print(f"{name}_{kind} {n} {measure(f):.9f}", flush=True)
+            print(f"{name}_{kind} n={n}\t{measure(f):.9f}", flush=True)
     for n in (256, 1024, 2048):
         a, b = (rng.standard_normal((n, n)).astype(dtype) for _ in range(2))
-        print(f"gemm_{kind} {n} {measure(lambda: a @ b, 0.5):.9f}", flush=True)
+        print(f"gemm_{kind} n={n}\t{measure(lambda: a @ b, 0.5):.9f}", flush=True)
