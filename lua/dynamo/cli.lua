@@ -20,6 +20,7 @@ dynamo: transcriptomic responses to genetic perturbations nobody has measured ye
   dynamo doctor FILE [key=value ...]     what would fail or mislead later, in data or in an experiment
   dynamo predict MODEL --genes A,B+C -o OUT.h5ad [--controls FILE.h5ad]
   dynamo compare FILE.lua                which embedding helps? or DATA.h5ad --graph G --text T ...
+  dynamo benchmark [P1 ...] [data=F ...] the protocols of a release: every model, baseline and peer
   dynamo simulate --out FOLDER           write a data set with a known operator
   dynamo help [TOPIC]                    manual pages: dynamo help embed.node2vec
 
@@ -244,6 +245,21 @@ commands.compare = {
     module_main("dynamo.compare", "main") { what = o.what, graphs = o.graph, sets = o.sets, texts = o.text,
       vectors = o.vectors, coexpression = o.coexpression, settings = settings(o.settings), out = o.out,
       quiet = global.quiet }
+  end,
+}
+
+commands.benchmark = {
+  "Run the protocols P1 to P5 on data sets with every baseline and peer; resumable; writes the tables of a release.",
+  function(p)
+    p:argument("words", "P1 .. P5 (default: all) and key=value: data=F1,F2 graph=G sets=GMT text=T vectors=V seeds=1..3"):args "*"
+    p:option("-o --out", "folder of the results (default: runs/benchmark)")
+    p:flag("--quick", "one seed, few epochs: to see that all runs")
+    p:flag("--fresh", "run again what an earlier run has finished")
+  end,
+  function(o, global)
+    local opts = require("dynamo.benchmark").parse(o.words)
+    opts.out, opts.quick, opts.fresh, opts.quiet = o.out, o.quick or false, o.fresh or false, global.quiet
+    module_main("dynamo.benchmark", "main")(opts)
   end,
 }
 

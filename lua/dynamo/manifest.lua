@@ -7,7 +7,9 @@ local recipe = require "dynamo.recipe"
 
 local M = {}
 
--- Options of an experiment or a recipe as plain values; objects by their text.
+--- Options of an experiment or a recipe as plain values; objects by their text.
+---@param v any
+---@return any
 local function resolved(v)
   local kind = type(v)
   if kind == "number" or kind == "string" or kind == "boolean" then return v end
@@ -22,6 +24,8 @@ local function resolved(v)
   for _, k in ipairs(label.sorted_keys_any(v)) do out[k] = resolved(v[k]) end
   return out
 end
+
+M.resolved = resolved
 
 local function digest(path, name)
   local s = core.stat(path)

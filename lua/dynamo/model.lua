@@ -336,6 +336,7 @@ local function fit(self, head, env)
   local e = predictor.built(o.embedding or env.embedding, env)
   if not e then err.raise { code = "EOPTION", message = ("model.%s: needs an embedding"):format(self.name) } end
   local names, models = contexts_of(env), {}
+  if #names == 0 then err.raise { code = "EVALUE", message = ("model.%s: no training rows"):format(self.name) } end
   local total = #names * o.members * math.max(1, o.epochs)
   for c, context in ipairs(names) do
     local function report(k, epoch, epochs, curve)

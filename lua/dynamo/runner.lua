@@ -1,6 +1,7 @@
 --- What happens when an experiment runs: for every seed the split, and for every row of the table fit, predict, score.
 local baseline = require "dynamo.baseline"
 local core = require "dynamo.core"
+local cost = require "dynamo.cost"
 local embed = require "dynamo.embed"
 local embedding = require "dynamo.embedding"
 local err = require "dynamo.error"
@@ -141,22 +142,23 @@ local function baselines(list, o, R, e, main, info)
   row(list, r, random, "control", { embedding = "random" })
 end
 
--- Rows of a held-out context that use its own data: what zero-shot rows are held against.
-local function references(list, o)
+-- Rows of a held-out context that use its own data: what zero-shot rows are held against. Where every row of the context is
+-- tested there are no training rows to make them from.
+local function references(list, o, native)
   local function of(name, kind)
     for _, r in ipairs(list) do
       if r.model == name and (not kind or r.kind == kind) then return r end
     end
   end
   local models = { list[1], of("mlp", "ablation") }
-  if o.transfer.template then
+  if o.transfer.template and native then
     for _, m in ipairs { models[1], models[2] or false, of("knn", "baseline") or false } do
       if m then
         row(list, m.recipe, m.e, "reference", { model = m.model .. " (template)", from = m, embedding = m.embedding })
       end
     end
   end
-  if o.transfer.native then
+  if o.transfer.native and native then
     for _, m in ipairs { models[1], models[2] or false, of("knn", "baseline") or false, of("mean", "baseline") } do
       if m then
         row(list, m.recipe, m.e, "reference", { model = m.model .. " (native)", native = true, of = m,
@@ -204,7 +206,7 @@ local function rows_of(o, R, e, info)
   row(list, main, e, "model", { main = true })
   ablations(list, o, main, e)
   baselines(list, o, R, e, main, info)
-  if info.transfer then references(list, o) end
+  if info.transfer then references(list, o, info.native) end
   distinct(list)
   return list
 end
@@ -221,9 +223,10 @@ local function splits_of(o, R)
 end
 
 local function info_of(R, splits)
-  local info, contexts = { transfer = false, combinations = false }, {}
+  local info, contexts = { transfer = false, combinations = false, native = true }, {}
   for _, S in ipairs(splits) do
     info.transfer = info.transfer or S.native ~= nil
+    info.native = info.native and S.native ~= nil and #S.native.train > 0
     for _, i in ipairs(S.test) do
       info.combinations = info.combinations or #R.rows[i].targets > 1
       contexts[R.rows[i].context] = true
@@ -330,9 +333,10 @@ local function run_seed(job, k, bar)
   for _, r in ipairs(job.rows) do
     local name = ("seed %d %s"):format(job.seeds[k], r.model)
     local report = bar(name, r.weight)
-    local started = core.time()
+    local spent = cost.start()
     local predicted, flags, fitted = fit_and_predict(job, r, S, k, report)
-    r.seconds = (r.seconds or 0) + core.time() - started
+    local seconds, peak = spent()
+    r.seconds, r.peak = (r.seconds or 0) + seconds, peak and math.max(r.peak or 0, peak)
     local values, info = score(job, S, predicted, flags, centroid)
     r.values[k], r.flags[k], r.predicted = values, flags, predicted
     if k == 1 then r.first, r.fitted = predicted, r.main and fitted or nil end

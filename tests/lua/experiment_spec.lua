@@ -109,6 +109,12 @@ test("experiment: combinations get additive rows and groups", function()
   assert(r:csv():find "\ntiny,additive,none,K,all,unseen,control,all,pearson,")
 end)
 
+test("experiment: a context whose every row is tested has no native and template rows", function()
+  local r = run(make({ split = split.contexts { test = "R", unseen = 0, validate = 0 }, seeds = { 1 } }, { "K", "R" }))
+  assert(not names(r):find("native", 1, true) and not names(r):find("template", 1, true), names(r))
+  assert(names(r):find("copy/none", 1, true), names(r))
+end)
+
 test("experiment: a held-out context has transfer, template, native rows and retention", function()
   local r = run(make({ split = split.contexts { test = "R", validate = 0 } }, { "K", "R" }))
   local all = names(r)
