@@ -137,10 +137,15 @@ function M.de_sets(real, called, k)
   return r
 end
 
--- Genes (columns) of row i of a block by decreasing |prediction|, among those of the column's set.
+-- log2 fold changes that the prediction of row i of a block means.
+local function folds(b, i)
+  return require("dynamo.prepare").log2_fold((b.control + b.p:select(1, i)):maximum(0), b.control)
+end
+
+-- The n genes (columns) of a set with the largest predicted |log2 fold change|.
 local function called(b, i, allowed, n)
-  local order, out = (b.p:select(1, i):abs() * -1):argsort(), {}
-  for _, g in ipairs(order) do
+  local out = {}
+  for _, g in ipairs((folds(b, i):abs() * -1):argsort()) do
     if #out == n then break end
     if allowed[g] then out[#out + 1] = g end
   end
@@ -167,12 +172,36 @@ local function overlap(b, i, real, allowed, spec)
 end
 
 local function fold_spearman(b, i, real)
-  local c, d = b.control, b.p:select(1, i)
-  local predicted = require("dynamo.prepare").log2_fold((c + d):maximum(0), c)
-  local observed = b.truth:de(b.rows[i]).log2fc
+  local predicted, observed = folds(b, i), b.truth:de(b.rows[i]).log2fc
   local n = #real
   return core.spearman_rows(predicted:index(1, real):reshape(1, n), observed:index(1, real):reshape(1, n),
     { eps = b.eps }):get(1)
+end
+
+-- ---- doubles ------------------------------------------------------------------------------
+
+-- Pearson of predicted and observed interaction of the doubles whose singles were measured in the same context.
+local function interaction(b, spec)
+  local singles, status, R = {}, {}, b.R
+  for i, r in ipairs(b.rows) do
+    local row, sum = R.rows[r], nil
+    for _, g in ipairs(#row.targets > 1 and row.targets or {}) do
+      local k = R:find(row.context, g)
+      local one = k and R.delta:rows(k, k)
+      sum = one and (sum == nil and one or sum and sum + one) or false
+    end
+    if not sum then status[i] = "no_singles" end
+    singles[i] = sum or core.zeros(1, #R.genes, "double")
+  end
+  local o = genesets.choose(b, spec.genes)
+  o.reference, o.eps, o.rank = core.cat(singles, 1), b.eps, o.rank or b.t
+  local values, why = core.pearson_rows(b.p, b.t, o)
+  values = values:totable()
+  for i in ipairs(b.rows) do
+    if status[i] then values[i] = NAN end
+    status[i] = status[i] or why[i]
+  end
+  return values, status
 end
 
 -- ---- definitions ------------------------------------------------------------------------
@@ -188,7 +217,7 @@ end
 
 local INF = math.huge
 
---- Every metric, in the order of the tables: { key, kind = "profile" | "retrieval" | "de" | "cells" | "label", better = 1 or
+--- Every metric, in the order of the tables: { key, kind = "profile" | "retrieval" | "de" | "double" | "cells" | "label", better = 1 or
 --- -1, range = { lo, hi }, references = the allowed ones (first: default), genes = default gene set, cells = whether the truth
 --- must have cells, doc }.
 M.list = {
@@ -226,6 +255,8 @@ M.list = {
     { compute = de_rows(overlap), cells = true }),
   define("lfc_spearman", "de", 1, { -1, 1 }, { "control" }, "Spearman of real and predicted log2 fold changes of significant genes",
     { compute = de_rows(fold_spearman), cells = true }),
+  define("interaction", "double", 1, { -1, 1 }, { "control" },
+    "Pearson of predicted and observed change of a combination less those of its singles", { compute = interaction }),
   define("edistance", "cells", -1, { -INF, INF }, ERROR, "energy distance of predicted and real cells, unbiased"),
   define("edistance_v", "cells", -1, { 0, INF }, ERROR, "the same as a V-statistic"),
   define("mmd", "cells", -1, { -INF, INF }, ERROR, "squared maximum mean discrepancy, RBF of median width, unbiased"),
