@@ -65,7 +65,7 @@ local function available(spec, R, o)
   if (kind == "label") ~= (R.kind == "label") then return nil, "scores " .. (kind == "label" and "labels" or "effects") end
   if spec.reference == "centroid" and not o.centroid then return nil, "there is no centroid" end
   if spec.genes.base == "hvg" and not o.train then return nil, "the training rows are not known" end
-  if R.cells then return spec end
+  if R.cells or o.truth and kind ~= "cells" then return spec end
   if spec.metric.cells or kind == "cells" then return nil, "needs cells" end
   local set = genesets.without_cells(spec.genes)
   if not set then return nil, "needs cells" end
@@ -102,12 +102,14 @@ local function spread(R, train, context)
   return (d - d:mean(1):reshape(1, #R.genes)):square():mean(1)
 end
 
+local function truth_of(R) return require("dynamo.truth").of(R) end
+
 -- Rows that are scored together, those of one context: truth t and prediction p (n, G), and what metrics ask for.
 local function block(R, idx, p, context, o)
   local t = R.delta:index(1, idx)
   local b = { R = R, rows = idx, t = t, p = p, eps = o.eps, tau = o.tau, mask = R.mask and R.mask:index(1, idx),
     exclude = R:target_columns(idx), control = R.control:select(1, R:control_index(context)), context = context,
-    truth = require("dynamo.truth").of(R), spread = spread(R, o.train, context), train = o.train, cells = o.cells }
+    truth = o.truth or truth_of(R), spread = spread(R, o.train, context), train = o.train, cells = o.cells }
   if o.centroid then b.centroid = o.centroid:select(1, R:control_index(context)):to "double" end
   for _, m in ipairs { t, p } do -- what is not finite counts for nobody (check_prediction has refused the others)
     if #idx > 0 and m:nonfinite() > 0 then
@@ -162,6 +164,7 @@ M.schema.score = {
   metrics = { type = "table", item = "string", help = "columns, default: evaluate.columns (labels: auroc)" },
   centroid = { type = "userdata", help = "Tensor (C, G): mean training delta per context, see evaluate.centroid" },
   train = { type = "table", item = "integer", min = 1, help = "training rows: for gene sets hvgK and components of cells" },
+  truth = { type = "table", help = "what the cells say (dynamo.truth); default: that of the responses" },
   cells = { type = "function", help = "predicted cells of a row: f(place) -> Tensor (cells, G); default: moved controls" },
   flags = { type = "table", help = "coverage flag per row, as a predictor returns them" },
   retrieval = { default = true, help = "pds_l2 and nir, over the rows of a context; not where entries are unobserved" },

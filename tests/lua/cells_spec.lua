@@ -1,5 +1,6 @@
 -- Scores that need cells: differential expression, populations, ceilings, doubles, calibration.
 local calibration = require "dynamo.calibration"
+local ceiling = require "dynamo.ceiling"
 local core = require "dynamo.core"
 local evaluate = require "dynamo.evaluate"
 local interaction = require "dynamo.interaction"
@@ -152,4 +153,61 @@ test("calibration: the worked example, and factors that make intervals hold", fu
   assert(tostring(c):find("by distance", 1, true))
   raises("at least two held-out rows", calibration.fit, mean:rows(1, 1), sd:rows(1, 1), y:rows(1, 1))
   raises("at least two members", calibration.members, { contexts = { "K" }, models = { K = { members = { 1 } } } }, {})
+end)
+
+test("ceiling: halves predict each other as well as noise lets them", function()
+  local R = screen(SINGLES, .3)
+  local centroid = evaluate.centroid(R, all(8))
+  local keys = { "pearson@control/all", "pearson@control/de4", "mse@none/all", "nir", "edistance" }
+  local v = ceiling.split_half(R, all(8), { splits = 4, metrics = keys, centroid = centroid })
+  local again = ceiling.split_half(R, all(8), { splits = 4, metrics = keys, centroid = centroid })
+  assert(not v.edistance)
+  for i = 1, 8 do
+    assert(v["pearson@control/all"][i] > .4 and v["pearson@control/all"][i] < .98)
+    assert(v["mse@none/all"][i] > 0 and v["pearson@control/all"][i] == again["pearson@control/all"][i])
+  end
+  local few = ceiling.split_half(R, { 1 }, { splits = 1, least = 31 })
+  assert(next(few) == nil)
+  -- halves differ by the noise of 30 cells on each side: variance 4 * .09 / 30
+  local mse = evaluate.summarise(v["mse@none/all"]).mean
+  near(mse, 4 * .09 / 30, .003)
+  local full, bound = ceiling.spearman_brown(.5)
+  near(full, 0.6666666666666666) near(bound, 0.816496580927726)
+  raises("the data have no cells", ceiling.split_half, responses.new { genes = { "a" }, contexts = { "K" }, rows = {
+    { perturbation = "x", context = "K" } }, delta = d { { 1 } } }, { 1 })
+end)
+
+test("ceiling: the interpolated duplicate, and the dynamic range of metrics", function()
+  local p = ceiling.interpolate(d { 1, 2, 3 }, d { 0, 1, 5 }, d { .01, .5, 0 / 0 })
+  near(p:get(1), .99) near(p:get(2), 1.5) near(p:get(3), 5)
+  near(ceiling.fraction(.6, .3), .42857142857142855)
+  near(ceiling.fraction(.1, .4, -1), .75) assert(ceiling.fraction(.9, .1, -1) == -1)
+  local R = screen(SINGLES, 1)
+  local keys = { "pearson@control/all", "pearson@centroid/all", "mse@none/all" }
+  local dup = ceiling.duplicate(R, all(8), { metrics = keys, centroid = evaluate.centroid(R, all(8)), train = all(8) })
+  local range = ceiling.dynamic_range(dup)
+  for _, key in ipairs(keys) do
+    for i = 1, 8 do assert(range[key][i] > .5 and range[key][i] <= 1, key) end
+  end
+  assert(dup.mean["pearson@centroid/all"][1] == 0)
+end)
+
+test("ceiling: template, conserved effect and interaction of lines", function()
+  local r = ceiling.decompose(d { { 1, 2, 6 }, { 3, 3, 6 } })
+  near(r.mu:item(), 3.5) near(r.T:get(1, 1), -.5) near(r.C:get(3, 1), 2.5) near(r.I:get(1, 3, 1), .5)
+  near(r.squares.T, 1.5) near(r.squares.C, 19) near(r.squares.I, 1)
+  near(r.squares.total - r.squares.mu, 21.5)
+  local rows, blocks, names = {}, {}, { "a", "b", "c", "e" }
+  local conserved = core.randn(1, 4, 12, "double")
+  for k, c in ipairs { "K", "R" } do
+    for _, name in ipairs(names) do rows[#rows + 1] = { perturbation = name, context = c } end
+    blocks[k] = conserved + core.randn(1 + k, 1, 12, "double") + core.randn(7 + k, 4, 12, "double") * .2
+  end
+  local genes = {}
+  for j = 1, 12 do genes[j] = "x" .. j end
+  local R = responses.new { genes = genes, contexts = { "K", "R" }, rows = rows, delta = core.cat(blocks, 1) }
+  local own = ceiling.lines(R, "K", blocks[1])
+  near(own.conserved, 1) near(own.interaction, 1)
+  local moved = ceiling.lines(R, "K", blocks[2] - blocks[2]:mean(1):reshape(1, 12) + blocks[1]:mean(1):reshape(1, 12))
+  assert(moved.conserved > .8 and math.abs(moved.interaction) < 1e-9 and own.template < .9)
 end)
