@@ -267,6 +267,69 @@ function M.dynamic_range(d)
   return out
 end
 
+-- ---- rows of a run --------------------------------------------------------------------------
+
+local function row_of(list, model)
+  for _, r in ipairs(list) do
+    if r.model == model then return r end
+  end
+  local r = { model = model, embedding = "none", kind = "reference", ceiling = true, values = {}, flags = {}, status = {} }
+  list[#list + 1] = r
+  return r
+end
+
+-- Flags and statuses of what is no prediction: none.
+local function put(r, k, values, rows, keys)
+  local full, none = {}, {}
+  for _, key in ipairs(keys) do -- every column has a value per row, NaN where there is none
+    full[key] = values[key]
+    if not full[key] then
+      full[key] = {}
+      for i = 1, #rows do full[key][i] = NAN end
+    end
+  end
+  r.values[k], r.flags[k], r.status[k] = full, none, none
+end
+
+--- Add what halves and duplicates of the cells score to `job.ceilings`, for seed number k: rows "split-half", "duplicate",
+--- and job.dynamic_range[k] = { [column] = numbers }.
+---@param job table  of the runner
+---@param k integer
+---@param centroid userdata
+function M.add(job, k, centroid)
+  local S, first = job.splits[k], job.rows[1]
+  local keys = label.sorted_keys(first.values[k])
+  local o = { metrics = keys, centroid = centroid, train = S.train, seed = job.seeds[k] }
+  put(row_of(job.ceilings, "split-half"), k, M.split_half(job.R, S.test, o), S.test, keys)
+  local d = M.duplicate(job.R, S.test, o)
+  put(row_of(job.ceilings, "duplicate"), k, d.positive, S.test, keys)
+  job.dynamic_range = job.dynamic_range or {}
+  job.dynamic_range[k] = M.dynamic_range(d)
+end
+
+--- What a table says about its ceilings: of the split halves also what two full-size replicates would have and the bound of a
+--- prediction without noise; the dynamic range of its columns. Empty without cells.
+---@param results table
+---@param context string
+---@return string[]
+function M.notes(results, context)
+  local halves, ranges, ceiling = {}, {}, nil
+  for _, r in ipairs(results.rows) do
+    if r.ceiling and r.model == "split-half" then ceiling = r end
+  end
+  for _, h in ipairs(ceiling and results.head or {}) do
+    local r, v = results:summary(ceiling, h[1], context).mean, results:range(h[1], context)
+    if r == r then halves[#halves + 1] = ("%s %.2f, %.2f, %.2f"):format(h[2], r, M.spearman_brown(r)) end
+    if v then ranges[#ranges + 1] = ("%s %.2f"):format(h[2], v) end
+  end
+  local out = {}
+  if #halves > 0 then
+    out[1] = "ceiling (halves of the cells, full replicates, bound): " .. table.concat(halves, "; ")
+  end
+  if #ranges > 0 then out[#out + 1] = "dynamic range (duplicate against the mean): " .. table.concat(ranges, ", ") end
+  return out
+end
+
 -- ---- several lines ------------------------------------------------------------------------
 
 --- Decomposition of a complete table of lines x perturbations, per gene: Y = mu + T (line template) + C (conserved effect) +

@@ -46,7 +46,7 @@ is "run prints the table, the reference points and the claim" 0 \
   '^koopman - [a-z_]+ \(best baseline\): [+-][0-9.]+ \[.*\] p .* at centroid$' \
   "$dynamo" -q run "$tmp/tiny.lua" "data=$tmp/sim" -o "$tmp/r1"
 is "names the metric and both references" 0 'tiny, line_a: Pearson Delta' printf '%s\n' "$out"
-is "all files are there and nothing else" 0 '^manifest.json model.dynamo predictions.h5ad report.html results.csv $' \
+is "all files are there and nothing else" 0 '^manifest.json model.dynamo perturbations.csv predictions.h5ad report.html results.csv $' \
   sh -c "ls -A '$tmp/r1' | tr '\n' ' '"
 is "at most 100 columns" 0 '^0$' sh -c "printf '%s\n' '$out' | awk 'length > 100' | wc -l"
 is "words of the command line" 0 '"epochs":2' \

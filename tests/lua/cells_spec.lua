@@ -211,3 +211,32 @@ test("ceiling: template, conserved effect and interaction of lines", function()
   local moved = ceiling.lines(R, "K", blocks[2] - blocks[2]:mean(1):reshape(1, 12) + blocks[1]:mean(1):reshape(1, 12))
   assert(moved.conserved > .8 and math.abs(moved.interaction) < 1e-9 and own.template < .9)
 end)
+
+test("experiment: ceilings and dynamic range are there when cells are", function()
+  local embedding, experiment, model, split = require "dynamo.embedding", require "dynamo.experiment", require "dynamo.model",
+    require "dynamo.split"
+  local R = screen(SINGLES, 1)
+  local e = embedding.new { genes = R.genes, values = core.randn(2, G, 3), source = "made dim=3" }
+  local t = { name = "cells", data = R, embedding = e, draws = 100, split = split.unseen_genes { test = .5, validate = 0 },
+    model = model.koopman { members = 2, epochs = 1, latent = 3, rank = 1, hidden = 3 },
+    metrics = { "edistance", "pearson@centroid/all", "wmse@none/de4" } }
+  local r = experiment.run(experiment(t), { quiet = true, silent = true, write = false })
+  local half, dup = r:row "split-half", r:row "duplicate"
+  assert(half.kind == "reference" and r:summary(half, "pearson@centroid/all").mean > .5)
+  assert(r:summary(dup, "pearson@centroid/all").mean > .5 and r:range "pearson@centroid/all" > .5)
+  assert(r:summary(half, "edistance").n_defined == 0 and r:summary("mean", "edistance").n_defined == 4)
+  assert(r:summary("mean", "pearson@centroid/all").mean == 0)
+  local text = r:text(false)
+  assert(text:find("ceiling (halves of the cells, full replicates, bound): control 0.", 1, true))
+  assert(text:find("dynamic range (duplicate against the mean): control 0.", 1, true))
+  assert(r:csv():find "\ncells,duplicate %- mean,none,K,all,all,centroid,all,pearson_range,0%.")
+  local report = require("dynamo.figures").report(r)
+  local last = report.tables[#report.tables]
+  assert(last.rows[#last.rows][1] == "dynamic range" and last.columns[3] == "edistance")
+  t.ceiling = false
+  r = experiment.run(experiment(t), { quiet = true, silent = true, write = false })
+  raises("no row 'split-half'", r.row, r, "split-half")
+  local members = calibration.members(r:main().fitted, { "g01" })
+  assert(#members == 2 and (members[1] - members[2]):abs():max():item() > 0)
+  near(((members[1] + members[2]) / 2 - r:main().fitted:predict { "g01" }):abs():max():item(), 0, 1e-6)
+end)
