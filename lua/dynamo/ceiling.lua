@@ -116,9 +116,9 @@ local function schema_with(more)
   return out
 end
 
-local function score(R, o, delta, control, rows, predicted)
+local function score(R, o, delta, control, rows, predicted, T)
   return evaluate.score(with_truth(R, delta, control), rows, predicted, { metrics = usable(o.metrics), centroid = o.centroid,
-    train = o.train, truth = truth.of(R) })
+    train = o.train, truth = T or truth.of(R) })
 end
 
 -- Add values at places to sums and counts; NaN is nothing.
@@ -209,7 +209,7 @@ end
 
 --- Interpolated duplicate as a positive control: the second half of a perturbation's cells, shrunk to the centroid by q of each
 --- gene against all other perturbations, as prediction of the first half. Beside it what the train mean and no change score on
---- the same truths. Raises EVALUE: no cells.
+--- the same truths. Weights of wmse and wr2 are from the half that is predicted. Raises EVALUE: no cells.
 ---@param R table Responses
 ---@param rows integer[]
 ---@param opts table  see ceiling.schema.duplicate; centroid is needed
@@ -227,8 +227,9 @@ function M.duplicate(R, rows, opts)
     for j, i in ipairs(list) do contexts[j] = R:control_index(R.rows[i].context) end
     if #list > 0 then
       local mean = o.centroid:to "double":index(1, contexts)
+      local T = truth.of(R):restricted(function(i, cell) return code[cell] == 2 * i - 1 end) -- not the predictor's half
       for name, p in pairs { positive = duplicates(R, o, list, change, code), mean = mean, no_change = mean * 0 } do
-        add(sum[name], count[name], (score(R, o, change[1], control[1], list, p)), places)
+        add(sum[name], count[name], (score(R, o, change[1], control[1], list, p, T)), places)
       end
     end
   end

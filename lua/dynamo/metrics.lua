@@ -142,11 +142,11 @@ local function folds(b, i)
   return require("dynamo.prepare").log2_fold((b.control + b.p:select(1, i)):maximum(0), b.control)
 end
 
--- The n genes (columns) of a set with the largest predicted |log2 fold change|.
+-- The n genes (columns) of a set with the largest predicted |log2 fold change|; those predicted to stay are not called.
 local function called(b, i, allowed, n)
-  local out = {}
-  for _, g in ipairs((folds(b, i):abs() * -1):argsort()) do
-    if #out == n then break end
+  local out, size = {}, folds(b, i):abs()
+  for _, g in ipairs((size * -1):argsort()) do
+    if #out == n or size:get(g) == 0 then break end
     if allowed[g] then out[#out + 1] = g end
   end
   return out

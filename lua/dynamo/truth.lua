@@ -26,6 +26,16 @@ function M.of(R)
   return known[R]
 end
 
+--- The same truth with weights from some of a row's cells only: those for which take(row, cell) is true.
+---@param take fun(row: integer, cell: integer): boolean
+---@return table
+function class:restricted(take)
+  local new = {}
+  for k, v in pairs(self) do new[k] = v end
+  new.take, new.weight_of = take, {}
+  return setmetatable(new, class)
+end
+
 --- Codes of the cells for a test: 1 for those of the row (or chosen among them by `take(cell)`), 2 for what it is tested
 --- against in its context, else 0. Second: how many of each.
 ---@param row integer
@@ -50,7 +60,7 @@ function class:codes(row, against, take)
   return out, count[1], count[2]
 end
 
--- Cells as genes x cells, once.
+--- The cells as a Sparse (genes, cells), made once.
 function class:by_gene()
   if not self.transposed then
     local x = self.cells.x
@@ -110,7 +120,8 @@ function class:calls(rows) return stack(self, rows, function(i) return self:de(i
 function class:weights(rows)
   return stack(self, rows, function(i)
     if not self.weight_of[i] then
-      local r = self:test(i, "others", "overestim")
+      local take = self.take
+      local r = self:test(i, "others", "overestim", take and function(cell) return take(i, cell) end)
       self.weight_of[i] = r and metrics.weights(r.score) or core.zeros(self.genes, "double")
     end
     return self.weight_of[i]

@@ -115,6 +115,9 @@ m="$tmp/r1/model.dynamo"
 gene=$("$dynamo" -e "print(dynamo.load('$m').models.line_a.genes[1])")
 is "predict" 0 "^$gene +seen " "$dynamo" -q predict "$m" --genes "$gene,NOPE" --controls "$tmp/sim/line_b.h5ad" -o "$tmp/p.h5ad"
 is "its file" 0 'AnnData .* 2 cells x 60 genes' "$dynamo" inspect "$tmp/p.h5ad"
+printf 'SET\tx\t%s\n' "$gene" > "$tmp/s.gmt"
+is "a report of a prediction" 0 "r_genes.csv" "$dynamo" -q predict "$m" -g "$gene" -o "$tmp/p.h5ad" --report "$tmp/r.html" \
+  --sets "$tmp/s.gmt"
 is "a gene without a vector is named" 0 "dynamo: note: NOPE: no vector" "$dynamo" predict "$m" -g NOPE -o "$tmp/p.h5ad"
 bad "no such model" 66 'none.dynamo: .*[Nn]o such file' "$dynamo" predict "$tmp/none.dynamo" -g A -o "$tmp/p.h5ad"
 bad "not a model" 65 'line_a.h5ad: not a dynamo model' "$dynamo" predict "$a" -g A -o "$tmp/p.h5ad"

@@ -185,6 +185,19 @@ def wilcoxon_cases():
         out.append({"d": d, "p": stats.wilcoxon(d).pvalue})
     return out
 
+def enrichment_case():
+    n, out = 200, []
+    v = np.r_[rng.normal(size=150), rng.integers(-2, 3, 50)].astype(float)
+    top = np.argsort(-v, kind="stable")[:30]
+    for size in (5, 12, 60):
+        at = np.sort(rng.choice(n, size, replace=False))
+        rest = np.setdiff1d(np.arange(n), at)
+        u, p = stats.mannwhitneyu(v[at], v[rest], use_continuity=False, alternative="two-sided", method="asymptotic")
+        k = len(np.intersect1d(at, top))
+        out.append({"at": at + 1, "auc": u / size / (n - size), "p": p, "overlap": k,
+                    "hyper": stats.hypergeom.sf(k - 1, n, size, 30)})
+    return {"v": v, "top": top + 1, "sets": out}
+
 sys.stdout.write("return " + lua({"rows": rows_cases(), "classes": classes_case(), "retrieval": retrieval_cases(),
                                   "cells": cells_cases(), "doubles": doubles_cases(), "crps": crps_case(),
-                                  "wilcoxon": wilcoxon_cases()}) + "\n")
+                                  "wilcoxon": wilcoxon_cases(), "enrichment": enrichment_case()}) + "\n")

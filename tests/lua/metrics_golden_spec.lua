@@ -1,6 +1,7 @@
 -- Every metric against NumPy, SciPy and scikit-learn: tests/golden/metrics.py computes what is expected.
 local calibration = require "dynamo.calibration"
 local core = require "dynamo.core"
+local enrichment = require "dynamo.enrichment"
 local evaluate = require "dynamo.evaluate"
 local interaction = require "dynamo.interaction"
 local metrics = require "dynamo.metrics"
@@ -118,4 +119,25 @@ end)
 
 test("Wilcoxon's signed-rank test", function()
   for i, c in ipairs(expected.wilcoxon) do same(evaluate.wilcoxon(c.d).p, c.p, "sample " .. i) end
+end)
+
+test("enrichment of gene sets", function()
+  local c, genes, sets, top = expected.enrichment, {}, { sets = {} }, {}
+  for j = 1, #c.v do genes[j] = ("g%03d"):format(j) end
+  for k, j in ipairs(c.top) do top[k] = genes[j] end
+  for i, s in ipairs(c.sets) do
+    local own = {}
+    for k, j in ipairs(s.at) do own[k] = genes[j] end
+    own[#own + 1] = "not measured"
+    sets.sets[i] = { name = tostring(i), genes = own }
+  end
+  for _, r in ipairs(enrichment.ranked(d(c.v), genes, sets)) do
+    local want = c.sets[tonumber(r.set)]
+    same(r.auc, want.auc, "auc") same(r.p, want.p, "p") assert(r.direction == (want.auc >= .5 and "up" or "down"))
+  end
+  for _, r in ipairs(enrichment.hypergeometric(top, sets, genes)) do
+    local want = c.sets[tonumber(r.set)]
+    assert(r.overlap == want.overlap and #r.genes == want.overlap and r.q >= r.p)
+    same(r.p, want.hyper, "hypergeometric")
+  end
 end)

@@ -194,3 +194,28 @@ test("metrics: gene sets leave targets out first, masks count for all, what is u
   near(w["mae@none/all"][2], (p:rows(2, 2):index(2, keep) - R.delta:rows(2, 2):index(2, keep)):abs():mean():item())
   assert(w.pds_l2[2] == w.pds_l2[2])
 end)
+
+test("metrics: the functions below them, one by one", function()
+  local a, b = d { { 1, 2, 4 } }, d { { 1, 3, 3 } }
+  for name, want in pairs { rmse = math.sqrt(2 / 3), mae = 2 / 3, l2 = math.sqrt(2), relerr = math.sqrt(2 / 19), r2 =
+    1 - 2 / (8 / 3), direction = 1, opposite = 0 } do
+    near(core[name .. "_rows"](a, b):get(1), want, 1e-12)
+  end
+  -- the names: rmse_rows mae_rows l2_rows relerr_rows r2_rows direction_rows opposite_rows
+  local w = d { { 1, 0, 1 } }
+  near(core.wmse_rows(a, b, { weight = w }):get(1), .5)
+  near(core.wr2_rows(a, b, { weight = w }):get(1), .5)
+  near(core.precision_cols(d { { 3 }, { 2 }, { 1 } }, d { { 1 }, { 0 }, { 1 } }):get(1), (1 + 2 / 3) / 2)
+  local between, x, y = core.pair_sums(d { { 0 }, { 1 } }, d { { 3 } }, { kind = "squared" })
+  assert(between == 13 and x == 1 and y == 0)
+  near(core.wasserstein_cols(d { { 0 }, { 1 } }, d { { 3 } }, 2):get(1), 6.5)
+  local far = core.distance_rows(d { { 0 }, { 0 }, { 9 }, { 9 } }, d { { 0 }, { 0 }, { 9 }, { 9 } })
+  near(core.energy_test(far, 2, { draws = 999 }), 1 / 3, .05)
+  local c1, c2 = core.theil_sen(d { 1, 0, 1 }, d { 0, 1, 1 }, d { 2, 3, 5 })
+  near(c1, 2) near(c2, 3)
+  raises("at least two genes", core.theil_sen, d { 1 }, d { 1 }, d { 1 })
+  raises("vectors of one length", core.theil_sen, d { 1, 2 }, d { 1 }, d { 1 })
+  raises("same columns", core.pair_sums, d { { 1 } }, d { { 1, 2 } })
+  raises("p = 1 or 2", core.wasserstein_cols, d { { 1 } }, d { { 1 } }, 3)
+  raises("a standard deviation below 0", core.crps, d { 1 }, d { -1 }, d { 1 })
+end)
