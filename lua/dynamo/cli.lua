@@ -222,10 +222,13 @@ commands.predict = {
     p:option("-c --controls", "h5ad with control cells: predict for their context")
     p:option("--context", "which context of the control cells")
     p:option("-o --out", "file to write (.h5ad)"):count(1)
+    p:option("--report", "page to write (.html): top genes, gene sets, types of doubles; tables go beside it")
+    p:option("--sets", "gene sets for the report (GMT)"):count "*"
   end,
   function(o, global)
     module_main("dynamo.predict", "main") { model = o.model, genes = list(o.genes, "--genes"), controls = o.controls,
-      out = o.out, context = o.context, quiet = global.quiet }
+      out = o.out, context = o.context, report = o.report, sets = o.report and #o.sets > 0 and o.sets or nil,
+      quiet = global.quiet }
   end,
 }
 

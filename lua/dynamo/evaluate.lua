@@ -1,13 +1,13 @@
 --- Scores of predicted responses, their summaries with intervals, and paired comparisons.
 --
--- A key is metric@reference/genes: "pearson@centroid/all-target". References: `control` (deltas as they are),
--- `centroid` (the mean delta of the training perturbations comes off truth and prediction), `none`. Gene sets: `all`,
--- `top20` (the 20 largest true changes, lower gene first among ties), `-target`: without the perturbed genes, which
--- come off before the 20 are taken. NaN means that the data cannot score a row (constant truth, fewer than three
--- genes); a prediction that says nothing (constant on the genes scored) is 0.
+-- A key is metric@reference/genes: "pearson@centroid/all-target"; dynamo.metrics has the metrics and references,
+-- dynamo.genesets the gene sets. NaN means that the data cannot score a row (constant truth, fewer than three genes); a
+-- prediction that says nothing (constant on the genes scored) is 0, with status const_pred.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
+local genesets = require "dynamo.genesets"
 local label = require "dynamo.label"
+local metrics = require "dynamo.metrics"
 local options = require "dynamo.options"
 local responses = require "dynamo.responses"
 
@@ -45,67 +45,83 @@ function M.centroid(R, train)
   return core.cat(blocks, 1), has
 end
 
--- ---- one context --------------------------------------------------------------------
+-- ---- columns ------------------------------------------------------------------------
 
--- What is scored together: rows of one context with truth t, prediction p (n, G), mask or nil, centroid or nil.
-local profile = {}
-
+--- The columns that are computed unless others are asked for.
+M.columns = {}
 for _, reference in ipairs { "control", "centroid" } do
-  for _, genes in ipairs { "all", "top20" } do
-    for _, target in ipairs { "", "-target" } do
-      profile[#profile + 1] = { key = ("pearson@%s/%s%s"):format(reference, genes, target), metric = "pearson_rows",
-        centroid = reference == "centroid", top = genes == "top20" and 20 or 0, target = target == "" }
+  for _, genes in ipairs { "all", "all-target", "top20", "top20-target" } do
+    M.columns[#M.columns + 1] = ("pearson@%s/%s"):format(reference, genes)
+  end
+  M.columns[#M.columns + 1] = ("cosine@%s/all"):format(reference)
+end
+for _, key in ipairs { "mse@none/all", "mse@none/top20", "relerr@control/all", "direction@control/all", "pds_l2", "nir" } do
+  M.columns[#M.columns + 1] = key
+end
+
+-- What a column becomes for these data: itself, its substitute without cells, or nil and the reason.
+local function available(spec, R, o)
+  local kind = spec.metric.kind
+  if (kind == "label") ~= (R.kind == "label") then return nil, "scores " .. (kind == "label" and "labels" or "effects") end
+  if spec.reference == "centroid" and not o.centroid then return nil, "there is no centroid" end
+  if spec.genes.base == "hvg" and not o.train then return nil, "the training rows are not known" end
+  if R.cells or o.truth and kind ~= "cells" then return spec end
+  if spec.metric.cells or kind == "cells" then return nil, "needs cells" end
+  local set = genesets.without_cells(spec.genes)
+  if not set then return nil, "needs cells" end
+  if set == spec.genes then return spec end
+  local copy = {}
+  for k, v in pairs(spec) do copy[k] = v end
+  copy.genes, copy.key = set, ("%s@%s/%s"):format(spec.name, spec.reference, set.key)
+  return copy
+end
+
+-- The columns to compute, and { [key] = reason } of those left out.
+local function plan(R, o)
+  local specs, skipped, seen = {}, {}, {}
+  for _, key in ipairs(o.metrics or R.kind == "label" and { "auroc" } or M.columns) do
+    local spec = metrics.parse(key)
+    local use, why = available(spec, R, o)
+    if use and use.metric.kind == "retrieval" and not o.metrics and (R.mask or not o.retrieval) then
+      use, why = nil, "entries are unobserved"
+    end
+    if use and not seen[use.key] then specs[#specs + 1] = use end
+    if use then seen[use.key] = true else skipped[key] = why end
+  end
+  return specs, skipped
+end
+
+-- Variance of each gene over the training perturbations' mean changes of a context.
+local function spread(R, train, context)
+  local list = {}
+  for _, i in ipairs(train or {}) do
+    if R.rows[i].context == context then list[#list + 1] = i end
+  end
+  if #list < 2 then return nil end
+  local d = R.delta:index(1, list)
+  return (d - d:mean(1):reshape(1, #R.genes)):square():mean(1)
+end
+
+local function truth_of(R) return require("dynamo.truth").of(R) end
+
+-- Rows that are scored together, those of one context: truth t and prediction p (n, G), and what metrics ask for.
+local function block(R, idx, p, context, o)
+  local t = R.delta:index(1, idx)
+  local b = { R = R, rows = idx, t = t, p = p, eps = o.eps, tau = o.tau, mask = R.mask and R.mask:index(1, idx),
+    exclude = R:target_columns(idx), control = R.control:select(1, R:control_index(context)), context = context,
+    truth = o.truth or truth_of(R), spread = spread(R, o.train, context), train = o.train, cells = o.cells }
+  if o.centroid then b.centroid = o.centroid:select(1, R:control_index(context)):to "double" end
+  for _, m in ipairs { t, p } do -- what is not finite counts for nobody (check_prediction has refused the others)
+    if #idx > 0 and m:nonfinite() > 0 then
+      local good = (m - m):eq(0)
+      b.mask = b.mask and b.mask * good or good
     end
   end
-  profile[#profile + 1] = { key = ("cosine@%s/all"):format(reference), metric = "cosine_rows",
-    centroid = reference == "centroid",
-    top = 0, target = true }
-end
-profile[#profile + 1] = { key = "mse@none/all", metric = "mse_rows", top = 0, target = true }
-profile[#profile + 1] = { key = "mse@none/top20", metric = "mse_rows", top = 20, target = true }
-
-local function row_sums(t, mask) return (mask and t * mask or t):sum(2):totable() end
-
--- norm(p - t) / norm(t): 1 is as bad as no change.
-local function relative_error(b)
-  local e, t, out = row_sums((b.p - b.t):square(), b.mask), row_sums(b.t:square(), b.mask), {}
-  for i = 1, #e do out[i] = t[i] > 0 and math.sqrt(e[i] / t[i]) or NAN end
-  return out
-end
-
--- Share of the genes that moved (more than tau) whose predicted sign is right; predicting 0 is wrong.
-local function direction(b)
-  local tau = 1e-9
-  local moved = b.t:abs():gt(tau)
-  local right = (b.t:sign() * b.p:sign()):gt(0) * moved * b.p:abs():gt(tau)
-  local k, n, out = row_sums(right, b.mask), row_sums(moved, b.mask), {}
-  for i = 1, #k do out[i] = n[i] > 0 and k[i] / n[i] or NAN end
-  return out
-end
-
-local function score_profiles(b, out)
-  for _, m in ipairs(profile) do
-    if not m.centroid or b.centroid then
-      out[m.key] = core[m.metric](b.p, b.t, { top = m.top, mask = b.mask, exclude = not m.target and b.exclude or nil,
-        reference = m.centroid and b.centroid or nil, eps = b.eps }):totable()
-    end
+  if b.mask then
+    local hidden = b.mask:eq(0)
+    b.t, b.p = b.t:masked_fill(hidden, 0), b.p:masked_fill(hidden, 0)
   end
-  out["relerr@control/all"] = relative_error(b)
-  out["direction@control/all"] = direction(b)
-end
-
--- How many truths are nearer to each prediction than its own (ties: half), and from it pds and nir.
-local function score_retrieval(b, out)
-  local d, n = core.distance_rows(b.p, b.t, { exclude = b.exclude }), b.t:size(1)
-  local pds, nir = {}, {}
-  for i = 1, n do
-    local row = d:select(1, i)
-    local own, tie = row:get(i), (b.eps > 1e-10 and 1e-6 or 1e-12) * row:max():item()
-    local nearer = row:lt(own - tie):sum():item()
-    local k = nearer + (row:le(own + tie):sum():item() - nearer - 1) / 2
-    pds[i], nir[i] = n > 1 and 1 - k / n or NAN, n > 1 and (n - 1 - k) / (n - 1) or NAN
-  end
-  out["pds_l2"], out["nir"] = pds, nir
+  return b
 end
 
 -- ---- all rows -------------------------------------------------------------------------
@@ -132,11 +148,11 @@ local function at(list, places)
 end
 
 -- A prediction with a NaN is not silently scored.
-local function check_prediction(R, rows, p)
+local function check_prediction(R, rows, p, nonfinite)
   if p:size(1) ~= #rows or p:size(2) ~= #R.genes then
     fail(("prediction is %dx%d, expected %d rows x %d genes"):format(p:size(1), p:size(2), #rows, #R.genes), R.file)
   end
-  if #rows == 0 then return end
+  if #rows == 0 or nonfinite == "mask" then return end
   local count, i, j = p:nonfinite()
   if count > 0 then
     fail(("prediction for '%s' is not finite at gene '%s' (%.0f such values)"):format(
@@ -145,63 +161,83 @@ local function check_prediction(R, rows, p)
 end
 
 M.schema.score = {
+  metrics = { type = "table", item = "string", help = "columns, default: evaluate.columns (labels: auroc)" },
   centroid = { type = "userdata", help = "Tensor (C, G): mean training delta per context, see evaluate.centroid" },
+  train = { type = "table", item = "integer", min = 1, help = "training rows: for gene sets hvgK and components of cells" },
+  truth = { type = "table", help = "what the cells say (dynamo.truth); default: that of the responses" },
+  cells = { type = "function", help = "predicted cells of a row: f(place) -> Tensor (cells, G); default: moved controls" },
   flags = { type = "table", help = "coverage flag per row, as a predictor returns them" },
   retrieval = { default = true, help = "pds_l2 and nir, over the rows of a context; not where entries are unobserved" },
+  nonfinite = { default = "error", values = { "error", "mask" }, help = "predictions that are not finite" },
   eps = { default = 1.2e-7, type = "number", min = 0, help = "precision of the numbers' source" },
+  tau = { default = 1e-9, type = "number", min = 0, help = "direction: changes up to it are none" },
 }
 
--- AUROC per gene over the rows of each context, one context after the other.
-local function score_labels(R, rows, p)
+-- AUROC (or average precision) per gene over the rows of each context, one context after the other.
+local function score_labels(R, rows, p, specs)
   local order, lists = by_context(R, rows)
-  local out, genes = {}, {}
+  local values, genes, status = {}, {}, {}
   for _, context in ipairs(order) do
-    local idx = at(rows, lists[context])
+    local idx, from = at(rows, lists[context]), #genes
     local mask = R.mask and R.mask:index(1, idx)
-    local a = core.auroc_cols(p:index(1, lists[context]), R.delta:index(1, idx), mask):totable()
-    for g = 1, #a do out[#out + 1], genes[#genes + 1] = a[g], (#order > 1 and context .. "/" or "") .. R.genes[g] end
+    for g = 1, #R.genes do genes[from + g] = (#order > 1 and context .. "/" or "") .. R.genes[g] end
+    for _, spec in ipairs(specs) do
+      local a = core[spec.metric.compute](p:index(1, lists[context]), R.delta:index(1, idx), mask):totable()
+      values[spec.key], status[spec.key] = values[spec.key] or {}, status[spec.key] or {}
+      for g = 1, #a do
+        values[spec.key][from + g] = a[g]
+        if a[g] ~= a[g] then status[spec.key][from + g] = "one_class" end
+      end
+    end
   end
-  return { auroc = out }, genes
+  return values, genes, status
 end
 
---- Scores of a prediction, one value per row and key (labels: key `auroc`, one value per measured gene over the rows of
---- a context, NaN where only one class is observed).
+local function score_effects(R, rows, p, specs, o)
+  local values, status, order, lists = {}, {}, by_context(R, rows)
+  for _, spec in ipairs(specs) do values[spec.key], status[spec.key] = {}, {} end
+  for _, context in ipairs(order) do
+    local places = lists[context]
+    local b = block(R, at(rows, places), p:index(1, places), context, o)
+    b.places = places
+    for _, spec in ipairs(specs) do
+      local list, why = spec.metric.compute(b, spec)
+      for i, k in ipairs(places) do values[spec.key][k], status[spec.key][k] = list[i], why[i] end
+    end
+  end
+  return values, status
+end
+
+--- Scores of a prediction, one value per row and key (labels: one value per measured gene over the rows of a context, NaN
+--- where only one class is observed).
 ---
---- Keys: pearson@{control,centroid}/{all,top20}[-target], cosine@{control,centroid}/all, mse@none/{all,top20},
---- relerr@control/all, direction@control/all, pds_l2, nir. Columns that refer to the centroid need `opts.centroid`.
---- Raises EVALUE: shapes, a prediction that is not finite (with perturbation and gene). Cost O(n G log G), retrieval
---- O(n^2 G).
+--- Keys are those of `opts.metrics`, else of evaluate.columns: pearson@{control,centroid}/{all,top20}[-target],
+--- cosine@{control,centroid}/all, mse@none/{all,top20}, relerr@control/all, direction@control/all, pds_l2, nir. What the data
+--- cannot have is left out, with the reason in `info.skipped`; de20 without cells is de20~delta. Raises EOPTION (an unknown
+--- key), EVALUE: shapes, a prediction that is not finite (with perturbation and gene). Cost O(n G log G), retrieval O(n^2 G).
 ---@param R table Responses
 ---@param rows integer[]  the test rows
 ---@param predicted userdata  Tensor (#rows, G) of deltas, or scores of labels
----@param opts? table  centroid, flags, retrieval, eps
+---@param opts? table  see evaluate.schema.score
 ---@return table values  { [key] = { numbers } }
----@return table info    { names = {"context/perturbation" or gene per value}, keys = sorted keys, genes =, flags = }
+---@return table info    { names = {"context/perturbation" or gene per value}, keys = sorted keys, genes =, flags =, status = {
+---  [key] = { [place] = why } }, skipped = { [key] = reason } }
 function M.score(R, rows, predicted, opts)
   local o = options.check("evaluate.score", opts, M.schema.score)
   local p = predicted:to "double"
-  check_prediction(R, rows, p)
+  check_prediction(R, rows, p, o.nonfinite)
+  local specs, skipped = plan(R, o)
+  local info = { genes = #R.genes, flags = o.flags, skipped = skipped }
+  local values
   if R.kind == "label" then
-    local values, genes = score_labels(R, rows, p)
-    return values, { names = genes, keys = { "auroc" }, genes = #R.genes, flags = o.flags }
+    values, info.names, info.status = score_labels(R, rows, p, specs)
+  else
+    values, info.status = score_effects(R, rows, p, specs, o)
+    info.names = {}
+    for k, i in ipairs(rows) do info.names[k] = R.rows[i].context .. "/" .. R.rows[i].perturbation end
   end
-  local values, order, lists = {}, by_context(R, rows)
-  for _, context in ipairs(order) do
-    local places = lists[context]
-    local idx, out = at(rows, places), {}
-    local b = { t = R.delta:index(1, idx), p = p:index(1, places), mask = R.mask and R.mask:index(1, idx), eps = o.eps,
-      exclude = R:target_columns(idx) }
-    if o.centroid then b.centroid = o.centroid:select(1, R:control_index(context)):to "double" end
-    score_profiles(b, out)
-    if o.retrieval and not R.mask then score_retrieval(b, out) end
-    for key, list in pairs(out) do
-      values[key] = values[key] or {}
-      for i, k in ipairs(places) do values[key][k] = list[i] end
-    end
-  end
-  local names = {}
-  for k, i in ipairs(rows) do names[k] = R.rows[i].context .. "/" .. R.rows[i].perturbation end
-  return values, { names = names, keys = label.sorted_keys(values), genes = #R.genes, flags = o.flags }
+  info.keys = label.sorted_keys(values)
+  return values, info
 end
 
 -- ---- summaries ---------------------------------------------------------------------------
@@ -354,6 +390,52 @@ function M.paired(a, b, opts)
   end
   if #x < 5 then r.lo, r.hi = nil, nil end
   return r
+end
+
+-- Mid-ranks of a sorted list of absolute values, and the sum of t^3 - t over ties.
+local function ranks_of(size)
+  local out, ties, i = {}, 0, 1
+  while i <= #size do
+    local j = i
+    while j < #size and size[j + 1] == size[i] do j = j + 1 end
+    for k = i, j do out[k] = (i + j) / 2 end
+    ties, i = ties + (j - i + 1) ^ 3 - (j - i + 1), j + 1
+  end
+  return out, ties
+end
+
+-- P(W <= w) for the sum of ranks of n signs.
+local function exact_ranks(n, w)
+  local count = { [0] = 1 }
+  for r = 1, n do
+    for s = r * (r + 1) / 2, r, -1 do count[s] = (count[s] or 0) + (count[s - r] or 0) end
+  end
+  local sum = 0
+  for s = 0, w do sum = sum + (count[s] or 0) end
+  return sum / 2 ^ n
+end
+
+--- Wilcoxon's signed-rank test of differences (Biometrics Bulletin 1945), two-sided: a second opinion beside sign flips. Zeros
+--- are left out; exact for n <= 50 without ties, else normal with the correction for ties.
+---@param d number[]
+---@return table { w = smaller sum of ranks, p, n }
+function M.wilcoxon(d)
+  local list = {}
+  for _, v in ipairs(d) do
+    if v == v and v ~= 0 then list[#list + 1] = v end
+  end
+  local n = #list
+  if n == 0 then return { w = 0, p = 1, n = 0 } end
+  table.sort(list, function(a, b) return math.abs(a) < math.abs(b) end)
+  local size, plus = {}, 0
+  for i, v in ipairs(list) do size[i] = math.abs(v) end
+  local rank, ties = ranks_of(size)
+  for i, v in ipairs(list) do plus = plus + (v > 0 and rank[i] or 0) end
+  local w = math.min(plus, n * (n + 1) / 2 - plus)
+  if n <= 50 and ties == 0 then return { w = w, p = math.min(1, 2 * exact_ranks(n, w)), n = n } end
+  local sd = math.sqrt((n * (n + 1) * (2 * n + 1) - ties / 2) / 24)
+  local _, below = core.crps(core.zeros(1, "double"), core.full(1, 1, "double"), core.full((w - n * (n + 1) / 4) / sd, 1, "double"))
+  return { w = w, p = math.min(1, 2 * below:get(1)), n = n }
 end
 
 --- Holm's correction of several p-values: a list in the same order.

@@ -38,6 +38,10 @@ M.schema.experiment = {
     help = "{ embedding = {...}, model = {...}, OPTION = {...} }: each changes one thing" },
   transfer = { default = {}, type = "table", help = "rows of a held-out context: native, template" },
   min_cells = { default = 1, type = "integer", min = 1, help = "perturbations with fewer cells are left out" },
+  metrics = { type = "table", item = "string",
+    help = "columns such as \"wmse@none/de20\" beside those of the tables; default: evaluate.columns" },
+  ceiling = { default = true, help = "where there are cells: split halves, interpolated duplicates, dynamic range" },
+  allow = { default = {}, type = "table", item = "string", help = "kinds of leaks that do not stop the run: \"edges: WHY\"" },
   draws = { default = 10000, type = "integer", min = 100, help = "resamples of the bootstrap" },
   out = { type = "string", help = "folder of the results; default: runs/NAME" },
   report = { default = true, help = "write report.html with figures" },
@@ -130,6 +134,8 @@ local function check_all(o)
   if type(o.graph) == "userdata" and not core.is_graph(o.graph) then complain "graph: a Graph or a file expected" end
   for _, b in ipairs(o.baselines) do expect(b, "predictor", "baselines", "{ dynamo.baseline.kernel_ridge {} }") end
   if #o.seeds == 0 then complain "seeds: at least one expected" end
+  for _, key in ipairs(o.metrics or {}) do require("dynamo.metrics").parse(key) end
+  require("dynamo.leakage").allowed(o.allow)
   o.transfer = options.check("experiment.transfer", o.transfer, M.schema.transfer)
   check_train(o)
   check_ablate(o)
@@ -184,7 +190,7 @@ end
 
 -- What can be set from a command line: plain options, and those of the recipes.
 local parts = { "model", "split", "embedding" }
-local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws" }
+local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws", "ceiling" }
 
 local function settable(o)
   local t, allowed = { train = copy(o.train), transfer = copy(o.transfer) }, { train = recipe.schema(o.model),
@@ -219,7 +225,7 @@ function M.with(exp, words)
     if t[key] then o[key] = recipe.with(o[key], t[key]) end
   end
   for _, key in ipairs { "train", "transfer", "data", "graph", "name", "question", "seeds", "out", "report", "min_cells",
-    "draws" } do
+    "draws", "ceiling" } do
     if t[key] ~= nil then o[key] = t[key] end
   end
   local new = M.experiment(o)

@@ -2,6 +2,8 @@
 local core = require "dynamo.core"
 local evaluate = require "dynamo.evaluate"
 local label = require "dynamo.label"
+local leakage = require "dynamo.leakage"
+local metrics = require "dynamo.metrics"
 local plot = require "dynamo.plot"
 local responses = require "dynamo.responses"
 local tabular = require "dynamo.table"
@@ -217,20 +219,38 @@ end
 
 -- ---- the report -----------------------------------------------------------------------------
 
--- Every other score of the zero-shot rows: a table of means.
+local SCORES = { "pearson@control/all", "pearson@centroid/all", "pearson@control/top20-target",
+  "pearson@centroid/top20-target", "cosine@control/all", "mse@none/all", "relerr@control/all", "direction@control/all",
+  "pds_l2" }
+
+-- Columns of the other scores: those that were asked for, else SCORES; what the data do not have is left out.
+local function other_columns(results)
+  local out = {}
+  for _, key in ipairs(results.experiment.options.metrics or SCORES) do
+    if results:main().values[1][key] then out[#out + 1] = key end
+  end
+  return out
+end
+
+-- Every other score of the rows: a table of means, and the dynamic range of each column where there are cells.
 local function more_scores(results, context)
-  local keys = { "pearson@control/all", "pearson@centroid/all", "pearson@control/top20-target",
-    "pearson@centroid/top20-target", "cosine@control/all", "mse@none/all", "relerr@control/all", "direction@control/all",
-    "pds_l2" }
   if results.kind == "label" then return nil end
-  local t = { columns = { "model", "embedding" }, rows = {}, title = "other scores, " .. label.safe(context),
-    notes = { "mse, relerr: less is better. pds_l2: share of the other tested perturbations whose truth is farther." } }
-  for _, key in ipairs(keys) do t.columns[#t.columns + 1] = key end
+  local keys, better = other_columns(results), {}
+  local t = { columns = { "model", "embedding" }, rows = {}, title = "other scores, " .. label.safe(context) }
+  local ranges = { "dynamic range", "" }
+  for _, key in ipairs(keys) do
+    t.columns[#t.columns + 1] = key
+    if metrics.better(key) < 0 then better[#better + 1] = key end
+    ranges[#ranges + 1] = tabular.number(results:range(key, context), 2)
+  end
+  t.notes = { "pds: share of the tested perturbations whose truth is not nearer than the own one; (n + 1) / 2n says nothing." }
+  if #better > 0 then t.notes[2] = "Less is better: " .. table.concat(better, ", ") .. "." end
   for _, r in ipairs(results.rows) do
     local line = { r.model, r.embedding }
     for _, key in ipairs(keys) do line[#line + 1] = tabular.number(results:summary(r, key, context).mean, 3) end
     t.rows[#t.rows + 1] = line
   end
+  if results.dynamic_range then t.rows[#t.rows + 1] = ranges end
   return t
 end
 
@@ -268,6 +288,7 @@ local function facts(results)
   if results.graph then out[#out + 1] = { "Network", tostring(results.graph) } end
   out[#out + 1] = { "Leakage", ("no %s is both in training (or validation) and test, checked for every seed before "
     .. "anything was fitted; centroid and means are from training rows alone"):format(results.splits[1].unit or "row") }
+  for _, note in ipairs(leakage.notes(results.leakage)) do out[#out + 1] = { "Allowed", note } end
   out[#out + 1] = { "Bootstrap", ("%d resamples of perturbations, percentile 95%%, seed 1"):format(o.draws) }
   return out
 end

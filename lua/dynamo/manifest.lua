@@ -48,7 +48,14 @@ end
 local function audit(results)
   local out = json.array {}
   for k, S in ipairs(results.splits) do
-    out[k] = { split = tostring(S), unit = S.unit, overlap = 0, notes = json.array(S.notes) }
+    local findings = json.array {}
+    for _, f in ipairs(results.leakage and results.leakage.findings or {}) do
+      if f.seed == results.seeds[k] then
+        findings[#findings + 1] = { kind = f.kind, message = f.message, allowed = f.allowed }
+      end
+    end
+    out[k] = { split = tostring(S), unit = S.unit, overlap = 0, notes = json.array(S.notes), findings = findings,
+      checked = results.leakage and json.array(results.leakage.checked) }
   end
   return out
 end

@@ -5,6 +5,7 @@ local err = require "dynamo.error"
 local fitted = require "dynamo.fitted"
 local label = require "dynamo.label"
 local options = require "dynamo.options"
+local prediction = require "dynamo.prediction"
 local predictions = require "dynamo.predictions"
 local responses = require "dynamo.responses"
 local tabular = require "dynamo.table"
@@ -17,6 +18,8 @@ M.schema.main = {
   controls = { type = "string", help = ".h5ad with control cells: predict for their context" },
   context = { type = "string", help = "which context of the control cells, or of the model" },
   out = { type = "string", help = "file to write (.h5ad)" },
+  report = { type = "string", help = "page to write (.html): top genes, gene sets, doubles; tables go beside it" },
+  sets = { type = "table", item = "string", help = "gene sets for the report (GMT)" },
   quiet = { default = false, help = "no notes" },
   silent = { default = false, help = "no table either" },
 }
@@ -175,7 +178,7 @@ end
 --- Genes without a vector are named on standard error with what was done about them. Raises EIO, EFORMAT (model, controls),
 --- EVALUE: an unknown context, no common genes, a gene without a vector where the model's fallback is "error".
 ---@param opts table  see dynamo.predict.schema.main
----@return table { rows, delta = Tensor (n, G), control = Tensor (G), genes }
+---@return table { rows, delta = Tensor (n, G), control = Tensor (G), genes }, with report(opts), see dynamo.prediction
 function M.main(opts)
   local o = options.check("predict", opts, M.schema.main)
   if o.out and not o.out:match "%.h5ad$" then
@@ -198,11 +201,16 @@ function M.main(opts)
       about = { version = core.version, model = model.name, context = context,
         controls = o.controls and o.controls:match "[^/]*$" or "training", sha256 = core.sha256_file(o.model) } })
   end
+  local p = prediction.new { rows = rows, delta = delta, control = control, genes = model.genes, model = model }
+  local files = { o.out }
+  if o.report then
+    for _, f in ipairs(select(2, p:report { path = o.report, sets = o.sets })) do files[#files + 1] = f end
+  end
   if not o.silent then
     print_table(model, rows, delta)
-    if o.out then io.write("wrote ", o.out, "\n") end
+    for _, f in ipairs(files) do io.write("wrote ", f, "\n") end
   end
-  return { rows = rows, delta = delta, control = control, genes = model.genes }
+  return p
 end
 
 return M

@@ -23,6 +23,22 @@ local HEAD = {
   label = { { "auroc", "AUROC" } },
 }
 
+--- The columns that a run computes: those asked for and those that its tables need; nil: evaluate.columns.
+---@param asked string[]?
+---@param kind string  of the responses
+---@return string[]?
+function M.columns_of(asked, kind)
+  if not asked then return nil end
+  local out, seen = {}, {}
+  local function take(key)
+    if not seen[key] then out[#out + 1] = key end
+    seen[key] = true
+  end
+  for _, h in ipairs(HEAD[kind == "label" and "label" or "effect"]) do take(h[1]) end
+  for _, key in ipairs(asked) do take(key) end
+  return out
+end
+
 --- Results from what the runner collected.
 ---@param exp table
 ---@param job table
@@ -136,6 +152,24 @@ function class:retention(model, key, context)
   end)
 end
 
+--- Mean dynamic range of a column over the tested perturbations (see dynamo.ceiling), or nil without cells.
+---@param key string
+---@param context? string
+---@return number?
+function class:range(key, context)
+  local values, names = {}, {}
+  for k, d in ipairs(self.dynamic_range or {}) do
+    for i, v in ipairs(d[key] or {}) do
+      if not context or self.places[k].context[i] == context then
+        values[#values + 1], names[#names + 1] = v, self.places[k].names[i]
+      end
+    end
+  end
+  if #values == 0 then return nil end
+  local mean = evaluate.summarise(values, { names = names, draws = 100 }).mean
+  return mean == mean and mean or nil
+end
+
 --- Groups of the tested rows of a context, sorted; only "all" if there is one.
 ---@return string[]
 function class:groups(context)
@@ -247,6 +281,12 @@ function class:lines()
       end
     end
     comparison_lines(self, add, context)
+    for _, key in ipairs(keys) do
+      local v = self:range(key, context)
+      if v then
+        add({ model = "duplicate - mean", embedding = "none" }, context, "all", "all", key:gsub("^[^@]+", "%0_range", 1), v)
+      end
+    end
   end
   return out
 end
@@ -254,6 +294,39 @@ end
 --- The text of results.csv.
 ---@return string
 function class:csv() return tabular.csv(M.columns, self:lines()) end
+
+-- "pearson@control/all=const_pred; ..." of one value.
+local function statuses(r, k, i, keys)
+  local out = {}
+  for _, key in ipairs(keys) do
+    local why = r.status and r.status[k] and r.status[k][key] and r.status[k][key][i]
+    if why then out[#out + 1] = key .. "=" .. why end
+  end
+  return table.concat(out, "; ")
+end
+
+--- The text of perturbations.csv: a line per row of the table, seed and tested perturbation (labels: gene), with group, cells,
+--- coverage, what was not scored as usual and why, and a column per score.
+---@return string
+function class:perturbations()
+  local keys, lines = keys_of(self), {}
+  local columns = { "model", "embedding", "context", "seed", "name", "group", "n_cells", "coverage", "status" }
+  local fixed = #columns
+  for _, key in ipairs(keys) do columns[#columns + 1] = key end
+  for _, r in ipairs(self.rows) do
+    for k, seed in ipairs(self.seeds) do
+      local at, S = self.places[k], self.splits[k]
+      for i, name in ipairs(at.names) do
+        local row = self.kind ~= "label" and self.R.rows[S.test[i]] or nil
+        local line = { r.model, r.embedding, at.context[i], seed, row and row.perturbation or name, at.group[i],
+          row and row.n_cells or "", row and r.flags[k] and r.flags[k][i] or "", statuses(r, k, i, keys) }
+        for j, key in ipairs(keys) do line[fixed + j] = (r.values[k][key] or {})[i] or 0 / 0 end
+        lines[#lines + 1] = line
+      end
+    end
+  end
+  return tabular.csv(columns, lines)
+end
 
 -- ---- tables ------------------------------------------------------------------------------
 
@@ -332,6 +405,8 @@ function class:tables()
     local t = main_table(self, context)
     t.title = heading(self, context, self:summary(self:main(), self.head[1][1], context))
     t.notes = { self:coverage_text(context) }
+    for _, note in ipairs(require("dynamo.leakage").notes(self.leakage)) do t.notes[#t.notes + 1] = note end
+    for _, note in ipairs(require("dynamo.ceiling").notes(self, context)) do t.notes[#t.notes + 1] = note end
     if self.info.transfer then
       t.notes[#t.notes + 1] = "(native), (template) and copy use data of the tested context; all other rows are zero-shot"
     end
@@ -461,6 +536,8 @@ class.__tostring = function(self) return self:text(false) end
 local function write_all(self, part, opts)
   local files = { "results.csv" }
   core.write_file(part .. "/results.csv", self:csv())
+  core.write_file(part .. "/perturbations.csv", self:perturbations())
+  files[#files + 1] = "perturbations.csv"
   require("dynamo.predictions").write(part .. "/predictions.h5ad", self)
   files[#files + 1] = "predictions.h5ad"
   local fitted = self:main().fitted

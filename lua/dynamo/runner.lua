@@ -7,10 +7,12 @@ local embedding = require "dynamo.embedding"
 local err = require "dynamo.error"
 local evaluate = require "dynamo.evaluate"
 local label = require "dynamo.label"
+local leakage = require "dynamo.leakage"
 local predictor = require "dynamo.predictor"
 local progress = require "dynamo.progress"
 local recipe = require "dynamo.recipe"
 local responses = require "dynamo.responses"
+local results = require "dynamo.results"
 local split = require "dynamo.split"
 
 local M = {}
@@ -307,8 +309,8 @@ local function weight(r, contexts)
 end
 
 local function score(job, S, predicted, flags, centroid)
-  local values, info = evaluate.score(job.R, S.test, predicted, { centroid = centroid, flags = flags })
-  return values, info
+  return evaluate.score(job.R, S.test, predicted, { centroid = centroid, flags = flags, metrics = job.metrics,
+    train = S.train })
 end
 
 -- Places of the values of a seed: what each belongs to.
@@ -338,12 +340,13 @@ local function run_seed(job, k, bar)
     local seconds, peak = spent()
     r.seconds, r.peak = (r.seconds or 0) + seconds, peak and math.max(r.peak or 0, peak)
     local values, info = score(job, S, predicted, flags, centroid)
-    r.values[k], r.flags[k], r.predicted = values, flags, predicted
+    r.values[k], r.flags[k], r.status[k], r.predicted = values, flags, info.status, predicted
     if k == 1 then r.first, r.fitted = predicted, r.main and fitted or nil end
     if r.main then job.places[k] = describe(job, S, info) end
     report(1, 1)
   end
   for _, r in ipairs(job.rows) do r.predicted = nil end
+  if job.ceilings then require("dynamo.ceiling").add(job, k, centroid) end
 end
 
 -- A function that gives each step its part of one progress bar.
@@ -386,8 +389,11 @@ function M.run(exp, opts)
   job.rows = rows_of(o, job.R, e, job.info)
   local contexts = training_contexts(job.R, job.splits[1])
   for _, r in ipairs(job.rows) do
-    r.weight, r.values, r.flags = weight(r, contexts), {}, {}
+    r.weight, r.values, r.flags, r.status = weight(r, contexts), {}, {}, {}
   end
+  job.leakage = leakage.audit(job, o.allow)
+  job.metrics = results.columns_of(o.metrics, job.R.kind)
+  if o.ceiling and job.R.cells and job.R.kind ~= "label" then job.ceilings = {} end
   local bar, part = progress_of(job, opts)
   job.build = builder(job.R, nil)
   local ok, e2 = pcall(function()
@@ -396,7 +402,8 @@ function M.run(exp, opts)
   bar:finish()
   if not ok then error(e2, 0) end
   job.embedding = job.build(e)
-  return require("dynamo.results").new(exp, job)
+  for _, r in ipairs(job.ceilings or {}) do job.rows[#job.rows + 1] = r end
+  return results.new(exp, job)
 end
 
 return M

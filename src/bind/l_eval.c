@@ -3,8 +3,11 @@
 #include "core/ops.h"
 #include "core/rng.h"
 #include "eval/bootstrap.h"
+#include "eval/calibration.h"
 #include "eval/distance.h"
+#include "eval/interaction.h"
 #include "eval/metrics.h"
+#include "eval/population.h"
 
 /* The tensor at 'arg' as dense doubles, anchored on the stack. */
 static const dyn_tensor *doubles(lua_State *L, int arg) {
@@ -54,40 +57,181 @@ static void excluded(lua_State *L, int arg, dyn_genes *g, ptrdiff_t n) {
   g->first = first;
 }
 
+/* Field 'key' of the options at 'arg' as the place of its name in a list. */
+static int choice(lua_State *L, int arg, const char *key,
+                  const char *const *list) {
+  if (lua_isnoneornil(L, arg)) return 0;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  lua_getfield(L, arg, key);
+  int k = luaL_checkoption(L, lua_gettop(L), list[0], list);
+  lua_pop(L, 1);
+  return k;
+}
+
+/* Push { [row] = "const_pred", ... } for the rows that have a status. */
+static void push_status(lua_State *L, const uint8_t *status, ptrdiff_t n) {
+  lua_newtable(L);
+  for (ptrdiff_t i = 0; i < n; i++) {
+    if (status[i] == DYN_SCORED) continue;
+    lua_pushstring(L, dyn_scored_name((dyn_scored)status[i]));
+    lua_rawseti(L, -2, (int)i + 1);
+  }
+}
+
 static int rows(lua_State *L) { /* pearson_rows(pred, truth[, opts]) */
   dyn_err e;
   dyn_metric m = (dyn_metric)lua_tointeger(L, lua_upvalueindex(1));
   lua_settop(L, 3);
-  double eps = dyn_fieldnum(L, 3, "eps", 1.2e-7);
   const dyn_tensor *p = doubles(L, 1), *t = doubles(L, 2);
-  dyn_genes g = {.mask = field(L, 3, "mask"),
-                 .top = dyn_fieldint(L, 3, "top", 0)};
-  const dyn_tensor *ref = field(L, 3, "reference");
-  if (t->ndim == 2) excluded(L, 3, &g, t->size[0]);
+  ptrdiff_t n = t->ndim == 2 ? t->size[0] : 0;
+  dyn_metric_opts o = {.eps = dyn_fieldnum(L, 3, "eps", 1.2e-7),
+                       .tau = dyn_fieldnum(L, 3, "tau", 1e-9),
+                       .ref = field(L, 3, "reference"),
+                       .weight = field(L, 3, "weight"),
+                       .genes = {.mask = field(L, 3, "mask"),
+                                 .rank = field(L, 3, "rank"),
+                                 .top = dyn_fieldint(L, 3, "top", 0)}};
+  if (t->ndim == 2) excluded(L, 3, &o.genes, n);
+  uint8_t *status = dyn_scratch(L, (size_t)n + 1, sizeof *status);
   dyn_tensor *r = dyn_pushtensor(L);
-  return dyn_result(L, dyn_metric_rows(r, m, p, t, ref, &g, eps, &e), &e, 1);
+  dyn_result(L, dyn_metric_rows(r, status, m, p, t, &o, &e), &e, 0);
+  push_status(L, status, n);
+  return 2;
 }
 
 static int distance_rows(lua_State *L) { /* distance_rows(a, b[, opts]) */
+  static const char *const spaces[] = {"l2", "l1", "cosine", "pearson", NULL};
   dyn_err e;
   dyn_watch w;
   lua_settop(L, 3);
   const dyn_tensor *a = doubles(L, 1), *b = doubles(L, 2);
+  dyn_metric_space space = (dyn_metric_space)choice(L, 3, "space", spaces);
   dyn_genes g = {0};
   if (a->ndim == 2) excluded(L, 3, &g, a->size[0]);
   dyn_watch_start(&w, L, 0);
   dyn_tensor *r = dyn_pushtensor(L);
-  return dyn_result(L, dyn_distance_rows(r, a, b, &g, &w.poll, &e), &e, 1);
+  return dyn_result(L, dyn_distance_rows(r, space, a, b, &g, &w.poll, &e), &e,
+                    1);
 }
 
-static int auroc_cols(lua_State *L) { /* auroc_cols(scores, labels[, mask]) */
+typedef dyn_status by_column(dyn_tensor *, const dyn_tensor *,
+                             const dyn_tensor *, const dyn_tensor *, dyn_err *);
+
+static int columns(lua_State *L, by_column *of) {
   dyn_err e;
   lua_settop(L, 3);
   const dyn_tensor *s = doubles(L, 1), *t = doubles(L, 2),
                    *m = lua_isnil(L, 3) ? NULL : doubles(L, 3);
   dyn_tensor *r = dyn_pushtensor(L);
-  return dyn_result(L, dyn_auroc_cols(r, s, t, m, &e), &e, 1);
+  return dyn_result(L, of(r, s, t, m, &e), &e, 1);
 }
+
+/* auroc_cols(scores, labels[, mask]), precision_cols: the same */
+static int auroc_cols(lua_State *L) { return columns(L, dyn_auroc_cols); }
+static int precision_cols(lua_State *L) {
+  return columns(L, dyn_precision_cols);
+}
+
+/* ---- cells --------------------------------------------------------------- */
+
+static int pair_sums(lua_State *L) { /* pair_sums(x, y[, opts]) */
+  static const char *const kinds[] = {"distance", "squared", "rbf", NULL};
+  dyn_err e;
+  dyn_watch w;
+  dyn_pairs r;
+  lua_settop(L, 3);
+  const dyn_tensor *x = doubles(L, 1), *y = doubles(L, 2);
+  dyn_pair kind = (dyn_pair)choice(L, 3, "kind", kinds);
+  double gamma = dyn_fieldnum(L, 3, "gamma", 1);
+  dyn_watch_start(&w, L, 0);
+  dyn_result(L, dyn_pair_sums(&r, kind, gamma, x, y, &w.poll, &e), &e, 0);
+  lua_pushnumber(L, r.between);
+  lua_pushnumber(L, r.x);
+  lua_pushnumber(L, r.y);
+  return 3;
+}
+
+static int pair_median(lua_State *L) { /* pair_median(x, y) */
+  dyn_err e;
+  double r;
+  lua_settop(L, 2);
+  const dyn_tensor *x = doubles(L, 1), *y = doubles(L, 2);
+  dyn_result(L, dyn_pair_median(&r, x, y, &e), &e, 0);
+  lua_pushnumber(L, r);
+  return 1;
+}
+
+static int energy_test(lua_State *L) { /* energy_test(distances, n[, opts]) */
+  dyn_err e;
+  double p;
+  lua_settop(L, 3);
+  const dyn_tensor *d = doubles(L, 1);
+  ptrdiff_t n = dyn_checkint(L, 2), draws = dyn_fieldint(L, 3, "draws", 999);
+  uint64_t seed = (uint64_t)dyn_fieldint(L, 3, "seed", 1);
+  luaL_argcheck(L, draws <= 1000000, 3, "draws: at most a million");
+  dyn_result(L, dyn_energy_test(&p, d, n, draws, seed, &e), &e, 0);
+  lua_pushnumber(L, p);
+  return 1;
+}
+
+static int wasserstein_cols(lua_State *L) { /* wasserstein_cols(x, y[, p]) */
+  dyn_err e;
+  lua_settop(L, 3);
+  const dyn_tensor *x = doubles(L, 1), *y = doubles(L, 2);
+  int p = (int)dyn_optint(L, 3, 1);
+  dyn_tensor *r = dyn_pushtensor(L);
+  return dyn_result(L, dyn_wasserstein_cols(r, p, x, y, &e), &e, 1);
+}
+
+/* ---- doubles ------------------------------------------------------------- */
+
+static int theil_sen(lua_State *L) { /* theil_sen(a, b, y[, opts]) */
+  dyn_err e;
+  dyn_watch w;
+  double c[2];
+  int64_t steps;
+  lua_settop(L, 4);
+  const dyn_tensor *a = doubles(L, 1), *b = doubles(L, 2), *y = doubles(L, 3);
+  luaL_argcheck(L, a->ndim == 1, 1, "vector expected");
+  luaL_argcheck(L, dyn_tensor_same_shape(a, b), 2, "vectors of one length");
+  luaL_argcheck(L, dyn_tensor_same_shape(a, y), 3, "vectors of one length");
+  dyn_watch_start(&w, L, 0);
+  dyn_theil_sen_opts o = {.pairs = dyn_fieldint(L, 4, "pairs", 100000),
+                          .steps = dyn_fieldint(L, 4, "steps", 1000),
+                          .tol = dyn_fieldnum(L, 4, "tol", 1e-3),
+                          .seed = (uint64_t)dyn_fieldint(L, 4, "seed", 1),
+                          .poll = &w.poll};
+  dyn_result(L,
+             dyn_theil_sen(c, &steps, dyn_f64(a), dyn_f64(b), dyn_f64(y),
+                           a->size[0], &o, &e),
+             &e, 0);
+  lua_pushnumber(L, c[0]);
+  lua_pushnumber(L, c[1]);
+  lua_pushinteger(L, (lua_Integer)steps);
+  return 3;
+}
+
+static int distance_correlation(lua_State *L) {
+  dyn_err e;
+  dyn_watch w;
+  double r;
+  lua_settop(L, 2);
+  const dyn_tensor *x = doubles(L, 1), *y = doubles(L, 2);
+  dyn_watch_start(&w, L, 0);
+  dyn_result(L, dyn_distance_correlation(&r, x, y, &w.poll, &e), &e, 0);
+  lua_pushnumber(L, r);
+  return 1;
+}
+
+static int crps(lua_State *L) { /* crps(mu, sd, y) -> crps, pit */
+  dyn_err e;
+  lua_settop(L, 3);
+  const dyn_tensor *mu = doubles(L, 1), *s = doubles(L, 2), *y = doubles(L, 3);
+  dyn_tensor *r = dyn_pushtensor(L), *pit = dyn_pushtensor(L);
+  return dyn_result(L, dyn_gaussian(r, pit, mu, s, y, &e), &e, 2);
+}
+
+/* ---- intervals ----------------------------------------------------------- */
 
 static void interval(lua_State *L, const dyn_tensor *v, int opts,
                      dyn_interval *r) {
@@ -148,9 +292,20 @@ static int permutation(lua_State *L) { /* permutation(n, seed, purpose) */
 }
 
 static const luaL_Reg funcs[] = {
-    {"auroc_cols", auroc_cols},       {"bootstrap_mean", bootstrap_mean},
-    {"distance_rows", distance_rows}, {"paired", paired},
-    {"permutation", permutation},     {NULL, NULL},
+    {"auroc_cols", auroc_cols},
+    {"bootstrap_mean", bootstrap_mean},
+    {"crps", crps},
+    {"distance_correlation", distance_correlation},
+    {"distance_rows", distance_rows},
+    {"energy_test", energy_test},
+    {"pair_median", pair_median},
+    {"pair_sums", pair_sums},
+    {"paired", paired},
+    {"permutation", permutation},
+    {"precision_cols", precision_cols},
+    {"theil_sen", theil_sen},
+    {"wasserstein_cols", wasserstein_cols},
+    {NULL, NULL},
 };
 
 void dyn_open_eval(lua_State *L) {

@@ -19,7 +19,7 @@ static dyn_status distances(double out[6], const dyn_genes *g) {
   dyn_tensor a = {0}, b = {0}, r = {0};
   DYN_TRY(filled(&a, 2, 3, guess));
   DYN_TRY(filled(&b, 3, 3, truth));
-  DYN_TRY(dyn_distance_rows(&r, &a, &b, g, NULL, &e));
+  DYN_TRY(dyn_distance_rows(&r, DYN_DIST_L2, &a, &b, g, NULL, &e));
   for (int i = 0; i < 6; i++) out[i] = dyn_f64(&r)[i];
 done:
   dyn_tensor_free(&a), dyn_tensor_free(&b), dyn_tensor_free(&r);
@@ -42,7 +42,8 @@ static void shapes(void) {
   dyn_err e;
   dyn_tensor a = {0}, b = {0}, r = {0};
   OK(filled(&a, 2, 3, guess) == DYN_OK && filled(&b, 3, 2, truth) == DYN_OK);
-  OK(dyn_distance_rows(&r, &a, &b, NULL, NULL, &e) == DYN_ESHAPE && !r.st);
+  OK(dyn_distance_rows(&r, DYN_DIST_L2, &a, &b, NULL, NULL, &e) == DYN_ESHAPE &&
+     !r.st);
   dyn_tensor_free(&a), dyn_tensor_free(&b);
 }
 

@@ -46,7 +46,7 @@ is "run prints the table, the reference points and the claim" 0 \
   '^koopman - [a-z_]+ \(best baseline\): [+-][0-9.]+ \[.*\] p .* at centroid$' \
   "$dynamo" -q run "$tmp/tiny.lua" "data=$tmp/sim" -o "$tmp/r1"
 is "names the metric and both references" 0 'tiny, line_a: Pearson Delta' printf '%s\n' "$out"
-is "all files are there and nothing else" 0 '^manifest.json model.dynamo predictions.h5ad report.html results.csv $' \
+is "all files are there and nothing else" 0 '^manifest.json model.dynamo perturbations.csv predictions.h5ad report.html results.csv $' \
   sh -c "ls -A '$tmp/r1' | tr '\n' ' '"
 is "at most 100 columns" 0 '^0$' sh -c "printf '%s\n' '$out' | awk 'length > 100' | wc -l"
 is "words of the command line" 0 '"epochs":2' \
@@ -115,6 +115,9 @@ m="$tmp/r1/model.dynamo"
 gene=$("$dynamo" -e "print(dynamo.load('$m').models.line_a.genes[1])")
 is "predict" 0 "^$gene +seen " "$dynamo" -q predict "$m" --genes "$gene,NOPE" --controls "$tmp/sim/line_b.h5ad" -o "$tmp/p.h5ad"
 is "its file" 0 'AnnData .* 2 cells x 60 genes' "$dynamo" inspect "$tmp/p.h5ad"
+printf 'SET\tx\t%s\n' "$gene" > "$tmp/s.gmt"
+is "a report of a prediction" 0 "r_genes.csv" "$dynamo" -q predict "$m" -g "$gene" -o "$tmp/p.h5ad" --report "$tmp/r.html" \
+  --sets "$tmp/s.gmt"
 is "a gene without a vector is named" 0 "dynamo: note: NOPE: no vector" "$dynamo" predict "$m" -g NOPE -o "$tmp/p.h5ad"
 bad "no such model" 66 'none.dynamo: .*[Nn]o such file' "$dynamo" predict "$tmp/none.dynamo" -g A -o "$tmp/p.h5ad"
 bad "not a model" 65 'line_a.h5ad: not a dynamo model' "$dynamo" predict "$a" -g A -o "$tmp/p.h5ad"

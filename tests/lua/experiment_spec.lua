@@ -190,7 +190,7 @@ test("experiment: the folder is written whole, and the model predicts what the r
   local folder = os.tmpname()
   core.remove(folder)
   local r = experiment.run(make { seeds = { 1 }, out = folder, report = false }, { quiet = true, silent = true })
-  assert(table.concat(core.listdir(folder), " ") == "manifest.json model.dynamo predictions.h5ad results.csv")
+  assert(table.concat(core.listdir(folder), " ") == "manifest.json model.dynamo perturbations.csv predictions.h5ad results.csv")
   local m = require("dynamo.fitted").load(folder .. "/model.dynamo")
   local rows = {}
   for k, i in ipairs(r.splits[1].test) do rows[k] = r.R.rows[i] end
@@ -205,7 +205,7 @@ test("experiment: the folder is written whole, and the model predicts what the r
   local h = io.open(folder .. "/manifest.json")
   local manifest = require("dynamo.json").decode(h:read "*a")
   h:close()
-  assert(manifest.identity.leakage[1].overlap == 0 and manifest.identity.options.train and #manifest.identity.outputs == 3)
+  assert(manifest.identity.leakage[1].overlap == 0 and manifest.identity.options.train and #manifest.identity.outputs == 4)
   local p = require("dynamo.predict").main { model = folder .. "/model.dynamo", genes = { "g03+g01", "nope" },
     out = folder .. "/p.h5ad", quiet = true, silent = true }
   assert(p.rows[1].perturbation == "g01+g03" and p.rows[2].coverage == "mean")

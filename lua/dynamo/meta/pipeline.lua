@@ -10,9 +10,9 @@ return {
     doc = "A matrix with n columns: column j is added to column map[j] (from 1). For genes that occur twice. O(entries).",
   },
   ["distance_rows"] = {
-    sig = "core.distance_rows(a, b, { exclude = lists }) -> Tensor double (n, m)",
+    sig = "core.distance_rows(a, b, { exclude = lists, space = 'l2' }) -> Tensor double (n, m)",
     doc = [[
-Euclidean distances between the rows of a (n, G) and b (m, G), from differences, so that ties stay ties. `exclude`: per
-row of a the columns that are left out. The same bytes for any number of threads; Ctrl-C stops. O(n m G).]],
+Distances between the rows of a (n, G) and b (m, G), from differences, so that ties stay ties. space: l2, l1, cosine (1 less
+it; 1 if one is zero), pearson (1 less it). `exclude`: per row of a the columns that are left out. The same bytes for any number of threads; Ctrl-C stops. O(n m G).]],
   },
 }

@@ -1,0 +1,187 @@
+--- Calibration: do intervals hold what they promise, and how far to trust an ensemble at a distance in the network.
+--
+-- Ensemble spread is what members of a model disagree by. Against held-out perturbations it is usually too small, the more
+-- so the farther a gene is from the training genes; `fit` finds the factor per distance, `Calibration:sd` applies it.
+-- An interval is for the *observed* mean of n cells: its variance is the model's plus s^2 / n of the gene.
+local core = require "dynamo.core"
+local err = require "dynamo.error"
+local label = require "dynamo.label"
+local options = require "dynamo.options"
+
+local M = { schema = {} }
+
+local class = {}
+class.__index = class
+
+local function raise(message, hint) err.raise { code = "EVALUE", message = "calibration: " .. message, hint = hint } end
+
+-- ---- scores --------------------------------------------------------------------------
+
+--- z with P(|Z| <= z) = level for a standard normal Z, by bisection.
+---@param level number
+---@return number
+function M.width(level)
+  local lo, hi = 0, 40
+  local zero, one = core.zeros(1, "double"), core.full(1, 1, "double")
+  for _ = 1, 100 do
+    local mid = (lo + hi) / 2
+    local _, below = core.crps(zero, one, core.full(mid, 1, "double"))
+    if 2 * below:get(1) - 1 < level then lo = mid else hi = mid end
+  end
+  return (lo + hi) / 2
+end
+
+--- How intervals [lo, hi] of a level hold y, over the entries with mask 1: coverage (share inside), width (mean), interval
+--- score (mean of (hi - lo) + 2/a (lo - y)+ + 2/a (y - hi)+, a = 1 - level; Gneiting and Raftery 2007).
+---@param y userdata   Tensor double
+---@param lo userdata
+---@param hi userdata
+---@param level number
+---@param mask? userdata
+---@return table { coverage, width, score, n }
+function M.intervals(y, lo, hi, level, mask)
+  local w = mask or core.full(1, y:count(), "double"):reshape(y:size())
+  local n = w:sum():item()
+  local function mean(t) return n > 0 and (t * w):sum():item() / n or 0 / 0 end
+  local inside = y:ge(lo) * y:le(hi)
+  local outside = (lo - y):relu() + (y - hi):relu()
+  return { coverage = mean(inside), width = mean(hi - lo), n = n, score = mean(hi - lo + outside * (2 / (1 - level))) }
+end
+
+M.schema.report = {
+  levels = { default = { 0.5, 0.8, 0.9, 0.95 }, type = "table", item = "number", min = 0.001, max = 0.999, help = "of intervals" },
+  mask = { type = "userdata", help = "Tensor (n, G): 1 counts; such as the significant genes" },
+}
+
+--- Calibration of Gaussian predictions: per level coverage, width and interval score; the calibration error (mean over levels
+--- of |coverage - level|) and the mean CRPS.
+---@param mean userdata  Tensor double (n, G)
+---@param sd userdata    Tensor double (n, G), that of the observed value
+---@param y userdata     Tensor double (n, G)
+---@param opts? table  levels, mask
+---@return table { levels = { { level, coverage, width, score } }, error, crps, n }
+function M.report(mean, sd, y, opts)
+  local o = options.check("calibration.report", opts, M.schema.report)
+  local r = { levels = {}, error = 0 }
+  for i, level in ipairs(o.levels) do
+    local half = sd * M.width(level)
+    local t = M.intervals(y, mean - half, mean + half, level, o.mask)
+    t.level, r.levels[i], r.n = level, t, t.n
+    r.error = r.error + math.abs(t.coverage - level) / #o.levels
+  end
+  local crps = core.crps(mean, sd, y)
+  r.crps = o.mask and (crps * o.mask):sum():item() / math.max(1, r.n) or crps:mean():item()
+  return r
+end
+
+-- ---- ensembles -------------------------------------------------------------------------
+
+-- The same model with member k alone in every context.
+local function alone(fitted, k)
+  local one = { models = {} }
+  for key, v in pairs(fitted) do
+    if key ~= "models" then one[key] = v end
+  end
+  for context, m in pairs(fitted.models) do
+    local copy = {}
+    for key, v in pairs(m) do copy[key] = v end
+    copy.members = { m.members[k] }
+    one.models[context] = copy
+  end
+  return setmetatable(one, getmetatable(fitted))
+end
+
+--- What each member of a model predicts: list of Tensors (#rows, G), coverage flags. Raises EVALUE: not an ensemble.
+---@param fitted table  of dynamo.model
+---@param rows table
+---@param env? table  see Fitted:predict
+---@return userdata[] members, string[] flags
+function M.members(fitted, rows, env)
+  local first = type(fitted.models) == "table" and fitted.models[fitted.contexts[1]]
+  local n = first and first.members and #first.members or 0
+  if n < 2 then raise("a model with at least two members is needed", "members = 5") end
+  local out, flags = {}, nil
+  for k = 1, n do out[k], flags = alone(fitted, k):predict(rows, env) end
+  return out, flags
+end
+
+--- Mean and standard deviation over members of what they predict: Tensors (#rows, G).
+---@param members userdata[]
+---@return userdata mean, userdata sd
+function M.spread(members)
+  local n, sum, squares = #members, nil, nil
+  for _, p in ipairs(members) do sum = sum and sum + p or p end
+  local mean = sum / n
+  for _, p in ipairs(members) do
+    local d = (p - mean):square()
+    squares = squares and squares + d or d
+  end
+  return mean, (squares / math.max(1, n - 1)):sqrt()
+end
+
+M.schema.fit = {
+  distance = { type = "table", help = "edges to the nearest training gene per row (-1: none); default: all alike" },
+  noise = { type = "userdata", help = "Tensor (n, G): variance of the observed mean, s^2 / n cells; default: none" },
+  mask = { type = "userdata", help = "Tensor (n, G): 1 counts" },
+  least = { default = 5, type = "integer", min = 1, help = "rows that a distance needs for a factor of its own" },
+}
+
+-- Sums of squares of residuals less noise, and of spread, of the rows in a list.
+local function factor(list, residual, spread)
+  local a, b = 0, 0
+  for _, i in ipairs(list) do a, b = a + residual[i], b + spread[i] end
+  return b > 0 and math.max(0, a / b) or nil
+end
+
+--- Factors by which the squared spread of an ensemble has to grow to be the squared error, per distance of the perturbed gene
+--- from training in the network: sum of (residual^2 - noise) over sum of spread^2 of held-out rows. Distances with fewer than
+--- `least` rows have the factor of all.
+---@param mean userdata    Tensor (n, G) over members, held-out rows
+---@param spread userdata  Tensor (n, G)
+---@param y userdata       Tensor (n, G) observed
+---@param opts? table  distance, noise, mask, least
+---@return table Calibration { factor = { [distance] = number }, all = number }
+function M.fit(mean, spread, y, opts)
+  local o = options.check("calibration.fit", opts, M.schema.fit)
+  local n = y:size(1)
+  if n < 2 then raise "at least two held-out rows are needed" end
+  local w = o.mask or core.full(1, n, y:size(2), "double")
+  local error2 = (y - mean):square()
+  if o.noise then error2 = error2 - o.noise end
+  local residual, s2 = (error2 * w):sum(2):totable(), (spread:square() * w):sum(2):totable()
+  local all, by = {}, {}
+  for i = 1, n do
+    local d = o.distance and o.distance[i] or 0
+    all[i], by[d] = i, by[d] or {}
+    table.insert(by[d], i)
+  end
+  local self = setmetatable({ factor = {}, count = {}, all = factor(all, residual, s2) or 1, n = n }, class)
+  for _, d in ipairs(label.sorted_keys_any(by)) do
+    self.count[d] = #by[d]
+    if #by[d] >= o.least then self.factor[d] = factor(by[d], residual, s2) end
+  end
+  return self
+end
+
+--- Standard deviation of predictions: the spread times the root of the factor of each row's distance.
+---@param spread userdata  Tensor (n, G)
+---@param distance? integer[]  per row
+---@param noise? userdata  Tensor (n, G), variance that is added: for intervals of observed means
+---@return userdata Tensor (n, G)
+function class:sd(spread, distance, noise)
+  local n, k = spread:size(1), {}
+  for i = 1, n do k[i] = { self.factor[distance and distance[i] or 0] or self.all } end
+  local v = spread:square() * core.tensor(k, "double")
+  return (noise and v + noise or v):sqrt()
+end
+
+function class.__tostring(c)
+  local parts = {}
+  for _, d in ipairs(label.sorted_keys_any(c.factor)) do
+    parts[#parts + 1] = ("%s %.3g (%d)"):format(tostring(d), math.sqrt(c.factor[d]), c.count[d])
+  end
+  return ("Calibration: spread x %.3g on %d rows; by distance (rows): %s"):format(math.sqrt(c.all), c.n,
+    table.concat(parts, ", "))
+end
+
+return M

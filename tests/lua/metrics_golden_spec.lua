@@ -1,0 +1,143 @@
+-- Every metric against NumPy, SciPy and scikit-learn: tests/golden/metrics.py computes what is expected.
+local calibration = require "dynamo.calibration"
+local core = require "dynamo.core"
+local enrichment = require "dynamo.enrichment"
+local evaluate = require "dynamo.evaluate"
+local interaction = require "dynamo.interaction"
+local metrics = require "dynamo.metrics"
+local populations = require "dynamo.populations"
+local responses = require "dynamo.responses"
+
+local here = arg[0]:match "^(.*)/lua/" or "tests"
+local program = os.getenv "PYTHON3" or "/usr/bin/python3"
+local pipe = io.popen(("'%s' '%s/golden/metrics.py' 2>/dev/null"):format(program, here))
+local text = pipe:read "*a"
+pipe:close()
+local expected = text ~= "" and assert((loadstring or load)(text))()
+if not expected then
+  print "# skip metrics against scikit-learn: python3-sklearn is not installed"
+  return
+end
+
+local function d(t) return core.tensor(t, "double") end
+
+-- Equal to 1e-10, relative; NaN where NaN is expected.
+local function same(got, want, where)
+  if want ~= want then
+    assert(got ~= got, where .. ": NaN expected")
+  else
+    local ok = math.abs(got - want) <= 1e-10 * math.max(math.abs(want), 1e-3)
+    if not ok then error(("%s: %.17g, expected %.17g"):format(where, got, want), 2) end
+  end
+end
+
+local function all_same(got, want, where)
+  for i = 1, #want do same(got[i], want[i], ("%s, %d"):format(where, i)) end
+end
+
+test("metrics of profiles: random, tied, constant, masked, tiny", function()
+  for _, c in ipairs(expected.rows) do
+    for key, want in pairs(c.expected) do
+      local got = metrics.rows(key, d(c.p), d(c.t), { mask = d(c.mask), weight = d(c.w), eps = 1e-16 })
+      all_same(got, want, c.name .. " " .. key)
+    end
+  end
+end)
+
+test("AUROC and average precision", function()
+  local c = expected.classes
+  local got = metrics.classes(d(c.s), d(c.y))
+  all_same(got.auroc, c.auroc, "auroc")
+  all_same(got.ap, c.ap, "ap")
+  local turned = metrics.classes(d(c.s):t(), d(c.y):t(), { by = "perturbation" })
+  all_same(turned.ap, c.ap, "ap by row")
+end)
+
+test("distances and retrieval, with ties", function()
+  for _, c in ipairs(expected.retrieval) do
+    for space, want in pairs(c.distances) do
+      for i, row in ipairs(core.distance_rows(d(c.p), d(c.t), { space = space }):totable()) do
+        for j = 1, #row do
+          assert(math.abs(row[j] - want[i][j]) < 1e-12 * (1 + want[i][j]), c.name .. " " .. space)
+        end
+      end
+    end
+    local rows, genes = {}, {}
+    for i = 1, #c.t do rows[i] = { perturbation = ("p%02d"):format(i), context = "K" } end
+    for j = 1, #c.t[1] do genes[j] = "g" .. j end
+    local R = responses.new { genes = genes, contexts = { "K" }, rows = rows, delta = d(c.t) }
+    local list, keys = {}, {}
+    for i = 1, #rows do list[i] = i end
+    for key in pairs(c.expected) do keys[#keys + 1] = key end
+    local v = evaluate.score(R, list, d(c.p), { metrics = keys, eps = 1e-16 })
+    for key, want in pairs(c.expected) do all_same(v[key], want, c.name .. " " .. key) end
+  end
+end)
+
+test("populations of cells", function()
+  for _, c in ipairs(expected.cells) do
+    local x, y, e = d(c.x), d(c.y), c.expected
+    same(populations.edistance(x, y), e.edistance, c.name .. " edistance")
+    same(populations.edistance(x, y, { form = "v" }), e.edistance_v, c.name .. " edistance_v")
+    same(populations.edistance(x, y, { squared = true }), e.squared, c.name .. " squared")
+    same(populations.edistance(x, y, { squared = true, form = "v" }), e.squared_v, c.name .. " squared_v")
+    same(core.pair_median(x, y), e.median, c.name .. " median")
+    if e.median > 0 then
+      same(populations.mmd(x, y), e.mmd, c.name .. " mmd")
+      same(populations.mmd(x, y, { form = "v" }), e.mmd_v, c.name .. " mmd_v")
+    end
+    same(populations.mmd(x, y, { form = "v", kernel = "linear" }), e.linear_v, c.name .. " linear")
+    same(populations.wasserstein(x, y), e.wasserstein, c.name .. " wasserstein")
+    same(populations.wasserstein(x, y, { p = 2 }), e.wasserstein2, c.name .. " wasserstein 2")
+    if e.scipy_energy then same(populations.edistance(x, y, { form = "v" }), e.scipy_energy, "scipy's energy distance") end
+  end
+end)
+
+test("scores of doubles", function()
+  for i, c in ipairs(expected.doubles) do
+    local s = interaction.scores(d(c.a), d(c.b), d(c.y))
+    for _, key in ipairs { "c1", "c2", "magnitude", "dominance", "fit_corr", "similarity", "singles", "equality" } do
+      same(s[key], c[key], key .. " of double " .. i)
+    end
+  end
+end)
+
+test("CRPS, coverage, interval scores", function()
+  local c = expected.crps
+  local mu, s, y = d { c.mu }, d { c.s }, d { c.y }
+  local crps, pit = core.crps(mu, s, y)
+  all_same(crps:totable()[1], c.crps, "crps")
+  all_same(pit:totable()[1], c.pit, "pit")
+  for i = 1, 3 do assert(math.abs(crps:get(1, i) - c.definition[i]) < 1e-7) end
+  local r = calibration.report(mu, s, y)
+  for i, l in ipairs(r.levels) do
+    same(l.coverage, c.coverage[i], "coverage")
+    same(l.score, c.score[i], "interval score")
+  end
+  same(r.error, c.error, "calibration error")
+end)
+
+test("Wilcoxon's signed-rank test", function()
+  for i, c in ipairs(expected.wilcoxon) do same(evaluate.wilcoxon(c.d).p, c.p, "sample " .. i) end
+end)
+
+test("enrichment of gene sets", function()
+  local c, genes, sets, top = expected.enrichment, {}, { sets = {} }, {}
+  for j = 1, #c.v do genes[j] = ("g%03d"):format(j) end
+  for k, j in ipairs(c.top) do top[k] = genes[j] end
+  for i, s in ipairs(c.sets) do
+    local own = {}
+    for k, j in ipairs(s.at) do own[k] = genes[j] end
+    own[#own + 1] = "not measured"
+    sets.sets[i] = { name = tostring(i), genes = own }
+  end
+  for _, r in ipairs(enrichment.ranked(d(c.v), genes, sets)) do
+    local want = c.sets[tonumber(r.set)]
+    same(r.auc, want.auc, "auc") same(r.p, want.p, "p") assert(r.direction == (want.auc >= .5 and "up" or "down"))
+  end
+  for _, r in ipairs(enrichment.hypergeometric(top, sets, genes)) do
+    local want = c.sets[tonumber(r.set)]
+    assert(r.overlap == want.overlap and #r.genes == want.overlap and r.q >= r.p)
+    same(r.p, want.hyper, "hypergeometric")
+  end
+end)
