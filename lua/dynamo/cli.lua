@@ -20,6 +20,7 @@ dynamo: transcriptomic responses to genetic perturbations nobody has measured ye
   dynamo doctor FILE [key=value ...]     what would fail or mislead later, in data or in an experiment
   dynamo predict MODEL --genes A,B+C -o OUT.h5ad [--controls FILE.h5ad]
   dynamo compare FILE.lua                which embedding helps? or DATA.h5ad --graph G --text T ...
+  dynamo fetch NAME                      download a public data set or network; dynamo fetch --list
   dynamo simulate --out FOLDER           write a data set with a known operator
   dynamo help [TOPIC]                    manual pages: dynamo help embed.node2vec
 
@@ -244,6 +245,23 @@ commands.compare = {
     module_main("dynamo.compare", "main") { what = o.what, graphs = o.graph, sets = o.sets, texts = o.text,
       vectors = o.vectors, coexpression = o.coexpression, settings = settings(o.settings), out = o.out,
       quiet = global.quiet }
+  end,
+}
+
+commands.fetch = {
+  "Download public data sets and networks, checked and kept: the paths, and the line that reads them.",
+  function(p)
+    p:argument("names", "what to download; none: the list"):args "*"
+    p:flag("-l --list", "say what there is, or all about NAMES")
+    p:option("-o --out", "folder (default: ~/.cache/dynamo)")
+    p:option("--catalogue", "a JSON file with more entries")
+    p:flag("--refresh", "download again")
+    p:flag("--check", "compare what is there with its digest")
+    p:option("--timeout", "seconds without an answer (default: 30)", nil, integer)
+  end,
+  function(o, global)
+    as_usage(module_main("dynamo.fetch", "main"), { names = o.names, list = o.list, folder = o.out,
+      catalogue = o.catalogue, refresh = o.refresh, check = o.check, timeout = o.timeout, quiet = global.quiet })
   end,
 }
 
