@@ -202,10 +202,28 @@ function M.context(f, file, o, notes)
   return { column = name, levels = column.levels, codes = column.codes }
 end
 
---- The name of the batch column, or nil.
+-- A column of numbers as text: each number is a level.
+local function number_levels(column)
+  local levels, at, codes = {}, {}, {}
+  for i, v in ipairs(column.values:totable()) do
+    local k = v == v and ("%.14g"):format(v) or nil
+    if k and not at[k] then
+      levels[#levels + 1] = k
+      at[k] = #levels
+    end
+    codes[i] = k and at[k] or 0
+  end
+  return { levels = levels, codes = codes }
+end
+
+--- The name of the batch column and the column { levels =, codes = }, or nil.
 function M.batch(f, file, o)
   if o.batch then M.named_column(f, file, "obs", o.batch) end
-  return o.batch or present(f, "batch")[1]
+  local name = o.batch or present(f, "batch")[1]
+  if not name then return nil end
+  local column = f:column("obs", name)
+  if column.levels then return name, { levels = column.levels, codes = column.codes } end
+  return name, column.values and number_levels(column) or nil
 end
 
 --- A numeric column with the number of cells behind each row, or nil.

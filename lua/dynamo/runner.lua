@@ -29,16 +29,18 @@ local function find_all(v, folder)
   return out
 end
 
+-- Responses; for an experiment with steps of preparation nil and the Dataset.
 local function data_of(o, folder, inputs)
   local d = o.data
   if type(d) == "string" or type(d) == "table" and type(d[1]) == "string" then
-    d = require("dynamo.data").read(find_all(d, folder))
+    d = require("dynamo.data").read(find_all(d, folder), { counts = o.prepare ~= nil })
   end
   if responses.is(d) then
     for path in tostring(d.file or ""):gmatch "[^,%s]+" do inputs[#inputs + 1] = path end
     return d
   end
   for _, part in ipairs(d.files or { d }) do inputs[#inputs + 1] = part.file end
+  if o.prepare then return nil, d end
   return d:responses { min_cells = o.min_cells }
 end
 
@@ -374,9 +376,14 @@ end
 function M.run(exp, opts)
   local o, job = exp.options, { inputs = {} }
   job.name, job.seeds, job.places = o.name, o.seeds, {}
-  job.R = data_of(o, exp.folder, job.inputs)
+  local R, D = data_of(o, exp.folder, job.inputs)
   job.graph = graph_of(o, exp.folder, job.inputs)
-  job.splits = splits_of(o, job.R)
+  local function splits(rows) return splits_of(o, rows) end
+  if D then
+    job.R, job.splits = require("dynamo.preparation").experiment(D, o, splits)
+  else
+    job.R, job.splits = R, splits(R)
+  end
   job.info = info_of(job.R, job.splits)
   local e = embedding_of(o, exp.folder, job.inputs)
   job.rows = rows_of(o, job.R, e, job.info)
