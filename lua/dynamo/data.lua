@@ -37,6 +37,10 @@ M.schema.read = {
   batch = { type = "string", help = "column with the batch" },
   genes = { type = "string",
     help = "var column with gene names; default: the index, or symbols if it has Ensembl ids" },
+  symbols = { type = "string",
+    help = "a table of symbols (HGNC, or symbol and alias, ensembl, entrez): genes get approved symbols, with a report" },
+  guides = { type = "boolean",
+    help = "labels are names of guides (KLF1_sg2): default found out, false: never" },
   genome = { type = "string", help = "which genome of an old 10x file" },
   features = { default = "Gene Expression", type = "string|boolean",
     help = "feature type of 10x to keep (others: Antibody Capture, CRISPR Guide Capture); false: all" },
@@ -191,8 +195,7 @@ local function read_h5(path, o, word)
   D.nonfinite = check_finite(f, path, o, info, raw, notes)
   D.x, D.values = to_log(x, info, notes, o.kind, o.counts)
   D.format = core.is_sparse(D.x) and "CSR" or "dense"
-  D.perturbation.names, D.perturbation.separator = roles.normalise(path, D.perturbation.levels,
-    D.perturbation.is_control, D.genes, o.combine)
+  D.perturbation.names, D.perturbation.separator = roles.labels(D, o, D.perturbation.levels, D.perturbation.is_control)
   D.kind = one_row_each(D) and "profiles" or "cells"
   if D.kind == "profiles" then
     D.counts = roles.cell_counts(f)
@@ -338,16 +341,6 @@ local function cells_of(D, groups, of, t)
   return { x = #keep == D.n and D.x or D.x:index(1, keep), row_of = row_of, context_of = context_of, index = keep }
 end
 
-local function match_batches(D, t)
-  if not (t.cells and D.batches) then
-    fail(D.file, "no batches of single cells to match controls by", 'data.read(file, { batch = "COLUMN" })')
-  end
-  local left
-  t.delta, left = require("dynamo.preparation").match(t, D.batches.codes)
-  t.notes[#t.notes + 1] = ("controls are matched by '%s'%s"):format(label.safe(D.batch), left > 0 and
-    ("; %s cells have none in their batch and count with the context"):format(commas(left)) or "")
-end
-
 local function h5_responses(D, o)
   local groups, of, missing = groups_of(D)
   D.need_control = true
@@ -363,7 +356,7 @@ local function h5_responses(D, o)
   if D.mask then W = layer(D.mask):gt(0) * (W or 1) end
   local t = from_groups(D, groups, means, W, o, D.weight and layer(D.weight))
   if D.kind == "cells" and not D.nonfinite then t.cells = cells_of(D, groups, of, t) end
-  if o.control == "batch" then match_batches(D, t) end
+  if o.control == "batch" then require("dynamo.preparation").match(D, t) end
   return responses.new(t)
 end
 
@@ -378,7 +371,7 @@ local function read_long(path, o)
   D.values = D.effects .. "s"
   local is_control = label.control_test(o.control)
   D.perturbation = { column = t.columns and t.columns.perturbation, levels = t.perturbations,
-    names = roles.normalise(path, t.perturbations, is_control, t.genes, o.combine) }
+    names = roles.labels(D, o, t.perturbations, is_control) }
   D.context = t.columns and t.columns.context and { column = t.columns.context, levels = t.contexts } or nil
   D.n = #t.pairs
   return D
@@ -427,7 +420,7 @@ local function read_wide(path, o)
   D.genes = genes_down and t.rows or t.columns
   D.matrix = genes_down and t.values:t():clone() or t.values
   local levels = genes_down and t.columns or t.rows
-  D.perturbation = { levels = levels, names = roles.normalise(path, levels, is_control, D.genes, o.combine) }
+  D.perturbation = { levels = levels, names = roles.labels(D, o, levels, is_control) }
   D.n, D.effects, D.missing = #levels, o.kind, t.missing or 0
   D.values = (o.kind or "value") .. "s"
   for _, p in ipairs(D.perturbation.names) do D.need_control = D.need_control or p == "control" end

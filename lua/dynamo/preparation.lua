@@ -291,45 +291,40 @@ local function pairs_of(first, second)
   return list, of, known
 end
 
---- Hold each perturbation against the controls of its own batches: its reference is the mean of the control means of
+--- Hold each perturbation against the controls of its own batches, in t.delta: its reference is the mean of the control means of
 --- the batches of its context, weighted by its cells in them (a shift that all cells of a batch share drops out). Batches
---- without a control of the context count with the mean of the context.
----@param t table { cells = { x, row_of, context_of, index }, rows, delta, control }, as data.responses makes it
----@param batches integer[] code of the batch of every cell of the file, 0: none
----@return userdata delta (N, G)
----@return integer cells of perturbations without a control of their batch
-function M.match(t, batches)
+--- without a control of the context count with the mean of the context. Raises EFORMAT: no batches, no single cells.
+---@param D table Dataset
+---@param t table { cells = { x, row_of, context_of, index }, rows, delta, control, notes }, as data.responses makes it
+function M.match(D, t)
+  if not (t.cells and D.batches) then
+    err.raise { code = "EFORMAT", file = D.file, message = "no batches of single cells to match controls by",
+      hint = 'data.read(file, { batch = "COLUMN" })' }
+  end
   local batch, context, row = {}, {}, {}
   for c, at in ipairs(t.cells.index) do
-    batch[c], row[c] = batches[at] or 0, t.cells.row_of[c]
+    batch[c], row[c] = D.batches.codes[at] or 0, t.cells.row_of[c]
     context[c] = row[c] == 0 and t.cells.context_of[c] or 0
   end
   local groups, of, known = pairs_of(context, batch)
-  if #groups == 0 then return t.delta, #row end
-  local means = sparse(t.cells.x):group_means(of, #groups)
-  local shares, rest, unmatched = pairs_of(row, batch), {}, 0
-  local at = responses.places(t.contexts)
-  local r, c, v = {}, {}, {}
-  for i in ipairs(t.rows) do rest[i] = t.rows[i].n_cells end
-  for _, s in ipairs(shares) do
-    local g = known[at[t.rows[s[1]].context] .. ":" .. s[2]]
+  if #groups == 0 then return end
+  local at, index, own = responses.places(t.contexts), {}, core.full(1, #t.rows, 1, "double")
+  local weight, left = core.zeros(#t.rows, #groups, "double"), 0
+  for i, r in ipairs(t.rows) do index[i], left = at[r.context], left + r.n_cells end
+  for _, s in ipairs(pairs_of(row, batch)) do
+    local i = s[1]
+    local g = known[index[i] .. ":" .. s[2]]
     if g then
-      r[#r + 1], c[#c + 1], v[#v + 1] = s[1], g, s.n / t.rows[s[1]].n_cells
-      rest[s[1]] = rest[s[1]] - s.n
+      weight:set(s.n / t.rows[i].n_cells, i, g)
+      own:set(own:get(i, 1) - s.n / t.rows[i].n_cells, i, 1)
+      left = left - s.n
     end
   end
-  local own = {}
-  for i, n in ipairs(rest) do
-    unmatched = unmatched + n
-    own[i] = n / t.rows[i].n_cells
-  end
-  local index = {}
-  for i, row_ in ipairs(t.rows) do index[i] = at[row_.context] end
   local control = t.control:index(1, index)
-  local w = core.zeros(#t.rows, #groups, "double")
-  for k in ipairs(r) do w:set(v[k], r[k], c[k]) end
-  local reference = w:matmul(means) + control * core.tensor(own, "double"):reshape(#own, 1)
-  return t.delta + control - reference, unmatched
+  local matched = weight:matmul(sparse(t.cells.x):group_means(of, #groups)) + control * own
+  t.delta = t.delta + control - matched
+  t.notes[#t.notes + 1] = ("controls are matched by '%s'%s"):format(label.safe(D.batch), left > 0 and
+    ("; %s cells have none in their batch and count with the context"):format(commas(left)) or "")
 end
 
 return M
