@@ -198,11 +198,11 @@ commands.demo = {
 
 commands.inspect = {
   "Say what a data or model file has: shape, columns, likely roles, a line that reads it.",
-  function(p) p:argument("files", "h5ad, edge list, GMT, response table or model"):args "+" end,
-  function(o)
-    local inspect = module_main("dynamo.inspect", "main")
-    return inspect(o.files)
+  function(p)
+    p:argument("files", "h5ad, edge list, GMT, response table or model"):args "+"
+    p:option("-g --graph", "a network: how many genes and perturbed genes are in it"):count "*"
   end,
+  function(o) return module_main("dynamo.inspect", "main")(o.files, o.graph) end,
 }
 
 commands.doctor = {

@@ -19,6 +19,13 @@ local commas = responses.commas
 
 local function fail(code, text, ...) err.raise { code = code, message = "prepare: " .. text:format(...) } end
 
+-- A step that takes counts has logarithms: made by an earlier step, or by whoever wrote the file.
+local function no_counts(state, text)
+  if not state.from_file then fail("EVALUE", text) end
+  err.raise { code = "EVALUE", message = "prepare: " .. text .. "; the file has log1p values",
+    hint = 'data.read(file, { layer = "counts" }), or leave this step out' }
+end
+
 -- ---- a data set that steps change -----------------------------------------------------------------------
 
 local function sparse(x) return core.is_sparse(x) and x or core.sparse_from_dense(x) end
@@ -95,7 +102,7 @@ end
 local steps = {}
 
 function steps.normalise(parts, o, may, state)
-  if state.log then fail("EVALUE", "normalise takes counts: it comes before log1p") end
+  if state.log then no_counts(state, "normalise takes counts: it comes before log1p") end
   local target, n = o.target, nil
   if target == "median" then
     local x
@@ -108,7 +115,7 @@ function steps.normalise(parts, o, may, state)
 end
 
 function steps.log1p(parts, _, _, state)
-  if state.log then fail("EVALUE", "log1p of logarithms: values are log1p already") end
+  if state.log then no_counts(state, "log1p of logarithms: values are log1p already") end
   for _, D in ipairs(parts) do D.x = D.x:log1p() end
   state.log = true
 end
@@ -147,10 +154,19 @@ function steps.match_controls(parts)
   end
 end
 
+-- "hvg n=2000": a step by its name and the options that are not the defaults.
+local function brief(step)
+  local parts, schema = { step.name }, recipe.schema(step)
+  for _, k in ipairs(label.sorted_keys(step.options)) do
+    if step.options[k] ~= schema[k].default then parts[#parts + 1] = ("%s=%s"):format(k, tostring(step.options[k])) end
+  end
+  return table.concat(parts, " ")
+end
+
 --- Whether a value is a step.
 function M.is(v) return type(v) == "table" and v.kind == "preparation" and recipe.schema(v) ~= nil and steps[v.name] ~= nil end
 
---- Apply steps to the cells of a Dataset: a new Dataset and the records, { step =, cells = { before, after }, genes =
+--- Apply steps to the cells of a Dataset: a new Dataset and the records, { name = "hvg n=2000", step =, cells = { before, after }, genes =
 --- { before, after }, learned_from = cells or nil, note = } each.
 ---
 --- Raises EVALUE: a step in the wrong place (log1p before normalise), nothing left, no batches.
@@ -161,13 +177,14 @@ function M.is(v) return type(v) == "table" and v.kind == "preparation" and recip
 ---@return table[] records
 function M.apply(D, list, may)
   local parts, records = open(D), {}
-  local state = { log = parts[1].values == "log1p" or parts[1].values == "log1p of counts" }
+  local log = parts[1].values == "log1p" or parts[1].values == "log1p of counts"
+  local state = { log = log, from_file = log }
   may = may or function() return true end
   for k, step in ipairs(list) do
     local cells, genes = count(parts)
     local learned, note = steps[step.name](parts, step.options, may, state)
     local cells2, genes2 = count(parts)
-    records[k] = { step = tostring(step), cells = { cells, cells2 }, genes = { genes, genes2 }, learned_from = learned,
+    records[k] = { name = brief(step), step = tostring(step), cells = { cells, cells2 }, genes = { genes, genes2 }, learned_from = learned,
       note = note }
   end
   for _, part in ipairs(parts) do part.values = state.log and "log1p" or state.normalised and "normalised" or part.values end
@@ -262,9 +279,9 @@ function M.table(records)
   local t = { title = "Preparation", columns = { "step", "cells", "after", "genes", "after", "learned from" }, rows = {},
     notes = {} }
   for i, r in ipairs(records) do
-    t.rows[i] = { label.safe(r.step), commas(r.cells[1]), commas(r.cells[2]), commas(r.genes[1]), commas(r.genes[2]),
+    t.rows[i] = { label.safe(r.name), commas(r.cells[1]), commas(r.cells[2]), commas(r.genes[1]), commas(r.genes[2]),
       r.learned_from and commas(r.learned_from) .. " cells" or "-" }
-    if r.note then t.notes[#t.notes + 1] = label.safe(r.step) .. ": " .. r.note end
+    if r.note then t.notes[#t.notes + 1] = label.safe(r.name) .. ": " .. r.note end
   end
   return t
 end

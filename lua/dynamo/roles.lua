@@ -21,6 +21,25 @@ M.candidates = {
   n_cells = words "n_cells ncells num_cells cell_count",
 }
 
+-- Who writes files like this: columns that all of them have ("a|b": one of these), in obs and in var; the most telling first.
+local CONVENTIONS = {
+  { "CELLxGENE", "cell_type_ontology_term_id assay_ontology_term_id", "feature_name" },
+  { "Replogle et al.", "gene gene_transcript|sgID_AB gem_group", "gene_name" },
+  { "scPerturb", "perturbation nperts|perturbation_type|ncounts", "" },
+  { "GEARS", "condition condition_name|dose_val|cov_drug_dose_name", "gene_name" },
+  { "State", "target_gene|gene batch|batch_var|gem_group|guide_id", "" },
+  { "PerturBench", "condition cell_type|cell_line dataset|treatment|perturbation_type|ncounts|n_genes", "" },
+}
+
+local function has_all(kind, text)
+  for _, names in ipairs(words(text)) do
+    local one = false
+    for name in names:gmatch "[^|]+" do one = one or kind[name] ~= nil end
+    if not one then return false end
+  end
+  return true
+end
+
 local function fail(file, message, hint) err.raise { code = "EFORMAT", file = file, message = message, hint = hint } end
 
 --- "a, b, c, …": at most n names.
@@ -35,6 +54,16 @@ local function column_names(f, axis)
   local names, kind = {}, {}
   for i, c in ipairs(f:columns(axis)) do names[i], kind[c.name] = c.name, c.kind end
   return names, kind
+end
+
+--- Whose conventions the columns of a file follow ("GEARS", "scPerturb", "PerturBench", "State", "CELLxGENE", ...), or nil.
+---@return string?
+function M.convention(f)
+  local _, obs = column_names(f, "obs")
+  local _, var = column_names(f, "var")
+  for _, c in ipairs(CONVENTIONS) do
+    if has_all(obs, c[2]) and has_all(var, c[3]) then return c[1] end
+  end
 end
 
 local KIND = { number = "numbers", boolean = "true and false", text = "text" }

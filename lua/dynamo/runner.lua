@@ -369,11 +369,12 @@ local function training_contexts(R, S)
   return n
 end
 
---- Run an experiment without printing or writing anything but progress.
+--- What a run will do, without doing it: data and network read, cells prepared, splits made, the rows of its table.
+---
+--- Raises what the data, the steps of preparation and the splits raise.
 ---@param exp table
----@param opts table  { quiet = }
----@return table Results
-function M.run(exp, opts)
+---@return table job { R, graph, splits, rows, info, seeds, embedding, build = f(embedding) }
+function M.plan(exp)
   local o, job = exp.options, { inputs = {} }
   job.name, job.seeds, job.places = o.name, o.seeds, {}
   local R, D = data_of(o, exp.folder, job.inputs)
@@ -385,20 +386,36 @@ function M.run(exp, opts)
     job.R, job.splits = R, splits(R)
   end
   job.info = info_of(job.R, job.splits)
-  local e = embedding_of(o, exp.folder, job.inputs)
-  job.rows = rows_of(o, job.R, e, job.info)
+  job.embedding = embedding_of(o, exp.folder, job.inputs)
+  job.rows = rows_of(o, job.R, job.embedding, job.info)
   local contexts = training_contexts(job.R, job.splits[1])
   for _, r in ipairs(job.rows) do
     r.weight, r.values, r.flags = weight(r, contexts), {}, {}
   end
-  local bar, part = progress_of(job, opts)
   job.build = builder(job.R, nil)
-  local ok, e2 = pcall(function()
+  return job
+end
+
+--- Fit one row of a plan for seed k and predict its test rows, as a run does.
+---@param job table
+---@param row_ table
+---@param k integer
+---@return userdata predicted
+function M.try(job, row_, k) return (fit_and_predict(job, row_, job.splits[k], k, nil)) end
+
+--- Run an experiment without printing or writing anything but progress.
+---@param exp table
+---@param opts table  { quiet = }
+---@return table Results
+function M.run(exp, opts)
+  local job = M.plan(exp)
+  local bar, part = progress_of(job, opts)
+  local ok, e = pcall(function()
     for k = 1, #job.seeds do run_seed(job, k, part) end
   end)
   bar:finish()
-  if not ok then error(e2, 0) end
-  job.embedding = job.build(e)
+  if not ok then error(e, 0) end
+  job.embedding = job.build(job.embedding)
   return require("dynamo.results").new(exp, job)
 end
 

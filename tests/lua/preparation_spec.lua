@@ -70,7 +70,7 @@ test("steps run in order and say what they did", function()
     local at = require("dynamo.responses").places(D.genes)
     for k, g in ipairs(P.genes) do near(P.x:get(5, k), x:get(5, at[g]), 1e-6) end
     local t = preparation.table(records)
-    assert(#t.rows == 5 and t.rows[5][5] == "12")
+    assert(#t.rows == 5 and t.rows[5][5] == "12" and t.rows[5][1] == "hvg n=12")
     assert(#P:responses().rows == 16)
   end)
 end)
