@@ -14,7 +14,8 @@ JOBS      = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 test: deps
 	@$(MAKE) --no-print-directory $(JOBS) run-tests
 run-tests: all $(CTESTS)
-	@tests/tally.sh 'tests/layers.sh $(LIB)' $(CTESTS) $(SPECS) $(CLITESTS)
+	@tests/tally.sh 'tests/layers.sh $(LIB)' $(CTESTS) $(SPECS) $(CLITESTS) \
+	  '$(MAKE) --no-print-directory fuzz-smoke'
 ##test-c        the C tests alone
 test-c: $(CTESTS)
 	@tests/tally.sh $(CTESTS)

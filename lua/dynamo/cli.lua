@@ -21,6 +21,7 @@ dynamo: transcriptomic responses to genetic perturbations nobody has measured ye
   dynamo predict MODEL --genes A,B+C -o OUT.h5ad [--controls FILE.h5ad]
   dynamo compare FILE.lua                which embedding helps? or DATA.h5ad --graph G --text T ...
   dynamo benchmark [P1 ...] [data=F ...] the protocols of a release: every model, baseline and peer
+  dynamo fetch NAME                      download a public data set or network; dynamo fetch --list
   dynamo simulate --out FOLDER           write a data set with a known operator
   dynamo help [TOPIC]                    manual pages: dynamo help embed.node2vec
 
@@ -198,11 +199,11 @@ commands.demo = {
 
 commands.inspect = {
   "Say what a data or model file has: shape, columns, likely roles, a line that reads it.",
-  function(p) p:argument("files", "h5ad, edge list, GMT, response table or model"):args "+" end,
-  function(o)
-    local inspect = module_main("dynamo.inspect", "main")
-    return inspect(o.files)
+  function(p)
+    p:argument("files", "h5ad, edge list, GMT, response table or model"):args "+"
+    p:option("-g --graph", "a network: how many genes and perturbed genes are in it"):count "*"
   end,
+  function(o) return module_main("dynamo.inspect", "main")(o.files, o.graph) end,
 }
 
 commands.doctor = {
@@ -263,6 +264,23 @@ commands.benchmark = {
     local opts = require("dynamo.benchmark").parse(o.words)
     opts.out, opts.quick, opts.fresh, opts.quiet = o.out, o.quick or false, o.fresh or false, global.quiet
     module_main("dynamo.benchmark", "main")(opts)
+  end,
+}
+
+commands.fetch = {
+  "Download public data sets and networks, checked and kept: the paths, and the line that reads them.",
+  function(p)
+    p:argument("names", "what to download; none: the list"):args "*"
+    p:flag("-l --list", "say what there is, or all about NAMES")
+    p:option("-o --out", "folder (default: ~/.cache/dynamo)")
+    p:option("--catalogue", "a JSON file with more entries")
+    p:flag("--refresh", "download again")
+    p:flag("--check", "compare what is there with its digest")
+    p:option("--timeout", "seconds without an answer (default: 30)", nil, integer)
+  end,
+  function(o, global)
+    as_usage(module_main("dynamo.fetch", "main"), { names = o.names, list = o.list, folder = o.out,
+      catalogue = o.catalogue, refresh = o.refresh, check = o.check, timeout = o.timeout, quiet = global.quiet })
   end,
 }
 

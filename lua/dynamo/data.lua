@@ -37,6 +37,10 @@ M.schema.read = {
   batch = { type = "string", help = "column with the batch" },
   genes = { type = "string",
     help = "var column with gene names; default: the index, or symbols if it has Ensembl ids" },
+  symbols = { type = "string",
+    help = "a table of symbols (HGNC, or symbol and alias, ensembl, entrez): genes get approved symbols, with a report" },
+  guides = { type = "boolean",
+    help = "labels are names of guides (KLF1_sg2): default found out, false: never" },
   genome = { type = "string", help = "which genome of an old 10x file" },
   features = { default = "Gene Expression", type = "string|boolean",
     help = "feature type of 10x to keep (others: Antibody Capture, CRISPR Guide Capture); false: all" },
@@ -45,6 +49,7 @@ M.schema.read = {
   value = { type = "string", help = "value column of a long table" },
   weight = { type = "string", help = "weight column of a long table" },
   layer = { type = "string", help = "layer to read in place of X; \"raw\"" },
+  counts = { default = false, help = "counts stay as they are: the `prepare` of an experiment scales them" },
   duplicates = { default = "error", values = { "error", "first", "sum", "suffix", "mean" },
     help = "genes that occur twice; in tables error or mean" },
   nonfinite = { default = "error", values = { "error", "mask" },
@@ -59,6 +64,8 @@ M.schema.read = {
 M.schema.responses = {
   min_cells = { default = 1, type = "integer", min = 1,
     help = "perturbations with fewer cells in a context are left out" },
+  control = { type = "string", values = { "context", "batch" },
+    help = "reference: the controls of the context (default), or of the context and batch of each cell" },
 }
 
 local class = {}
@@ -99,8 +106,9 @@ local function check_finite(f, file, o, info, genes, notes)
 end
 
 -- Counts to log1p of 10,000 a cell; what the values are, in a word.
-local function to_log(x, info, notes, as_is)
+local function to_log(x, info, notes, as_is, counts)
   if as_is then return x, as_is .. "s" end
+  if counts and info.integers then return x, "counts" end
   if info.negative then return x, "scaled" end
   if info.integers and (info.max or 0) > 0 then
     if not core.is_sparse(x) then x = core.sparse_from_dense(x) end
@@ -179,15 +187,15 @@ local function read_h5(path, o, word)
   D.n = f:size()
   D.perturbation = o.perturbation == false and all_controls(D.n) or roles.perturbation(f, path, o, o.kind ~= nil, notes)
   D.context = roles.context(f, path, o, notes)
-  D.batch, D.parts = roles.batch(f, path, o), roles.split(f, path, o)
+  D.batch, D.batches = roles.batch(f, path, o)
+  D.parts = roles.split(f, path, o)
   local x, info, axis = matrix(f, o, notes)
   local raw
   D.genes, x, raw = rename_genes(f, path, o, x, axis, notes)
   D.nonfinite = check_finite(f, path, o, info, raw, notes)
-  D.x, D.values = to_log(x, info, notes, o.kind)
+  D.x, D.values = to_log(x, info, notes, o.kind, o.counts)
   D.format = core.is_sparse(D.x) and "CSR" or "dense"
-  D.perturbation.names, D.perturbation.separator = roles.normalise(path, D.perturbation.levels,
-    D.perturbation.is_control, D.genes, o.combine)
+  D.perturbation.names, D.perturbation.separator = roles.labels(D, o, D.perturbation.levels, D.perturbation.is_control)
   D.kind = one_row_each(D) and "profiles" or "cells"
   if D.kind == "profiles" then
     D.counts = roles.cell_counts(f)
@@ -330,7 +338,7 @@ local function cells_of(D, groups, of, t)
       keep[#keep + 1], row_of[#row_of + 1], context_of[#context_of + 1] = i, g.row or 0, at[g.context]
     end
   end
-  return { x = #keep == D.n and D.x or D.x:index(1, keep), row_of = row_of, context_of = context_of }
+  return { x = #keep == D.n and D.x or D.x:index(1, keep), row_of = row_of, context_of = context_of, index = keep }
 end
 
 local function h5_responses(D, o)
@@ -348,6 +356,7 @@ local function h5_responses(D, o)
   if D.mask then W = layer(D.mask):gt(0) * (W or 1) end
   local t = from_groups(D, groups, means, W, o, D.weight and layer(D.weight))
   if D.kind == "cells" and not D.nonfinite then t.cells = cells_of(D, groups, of, t) end
+  if o.control == "batch" then require("dynamo.preparation").match(D, t) end
   return responses.new(t)
 end
 
@@ -362,7 +371,7 @@ local function read_long(path, o)
   D.values = D.effects .. "s"
   local is_control = label.control_test(o.control)
   D.perturbation = { column = t.columns and t.columns.perturbation, levels = t.perturbations,
-    names = roles.normalise(path, t.perturbations, is_control, t.genes, o.combine) }
+    names = roles.labels(D, o, t.perturbations, is_control) }
   D.context = t.columns and t.columns.context and { column = t.columns.context, levels = t.contexts } or nil
   D.n = #t.pairs
   return D
@@ -411,7 +420,7 @@ local function read_wide(path, o)
   D.genes = genes_down and t.rows or t.columns
   D.matrix = genes_down and t.values:t():clone() or t.values
   local levels = genes_down and t.columns or t.rows
-  D.perturbation = { levels = levels, names = roles.normalise(path, levels, is_control, D.genes, o.combine) }
+  D.perturbation = { levels = levels, names = roles.labels(D, o, levels, is_control) }
   D.n, D.effects, D.missing = #levels, o.kind, t.missing or 0
   D.values = (o.kind or "value") .. "s"
   for _, p in ipairs(D.perturbation.names) do D.need_control = D.need_control or p == "control" end
@@ -435,11 +444,13 @@ end
 --- profiles and tables the values less the control row if there is one. Computed once per `min_cells`.
 ---
 --- Raises EFORMAT: a context without control (named), a perturbation in both train and test.
----@param opts? table  min_cells
+---@param opts? table  min_cells, control
 ---@return table Responses
 function class:responses(opts)
   local o = options.check("data:responses", opts, M.schema.responses)
-  local known = self.cache[o.min_cells]
+  o.control = o.control or self.control
+  local key = o.min_cells .. (o.control == "batch" and " by batch" or "")
+  local known = self.cache[key]
   if known then return known end
   local R
   if self.files then
@@ -450,7 +461,7 @@ function class:responses(opts)
     local make = { cells = h5_responses, profiles = h5_responses, long = long_responses, wide = wide_responses }
     R = make[self.kind](self, o)
   end
-  self.cache[o.min_cells] = R
+  self.cache[key] = R
   return R
 end
 

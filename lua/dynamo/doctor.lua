@@ -31,15 +31,36 @@ end
 
 -- ---- data -----------------------------------------------------------------------------------------
 
-local function check_values(r, D)
-  if D.values == "scaled" then
+-- Steps of preparation that will make logarithms of counts.
+local function takes_logs(steps)
+  for _, step in ipairs(steps or {}) do if step.name == "log1p" then return true end end
+  return false
+end
+
+local function check_effects(r, D)
+  local x = core.is_sparse(D.x) and D.x or core.sparse_from_dense(D.x)
+  if x:nnz() > 0 and x:min(1):min():item() >= 0 and x:max(1):max():item() > 20 then
+    add(r, "warning", ("values up to %.4g are read as effects: they look like counts"):format(x:max(1):max():item()),
+      'leave kind="effect" out: counts are scaled and log1p is taken')
+  end
+end
+
+local function check_values(r, D, steps)
+  if D.values == "counts" and not takes_logs(steps) then
+    add(r, "warning", "raw counts where logarithms are expected",
+      "prepare = { dynamo.prepare.normalise {}, dynamo.prepare.log1p {} }")
+  elseif D.values == "effects" then
+    check_effects(r, D)
+  elseif D.values == "scaled" then
     add(r, "warning", "values are negative: scaled expression, where log1p is expected", 'layer="counts" or layer="raw"')
   elseif D.values == "as they are" then
     add(r, "warning", "values are too large for log1p and no counts", 'layer="counts", or log1p the matrix first')
   elseif D.values == "log1p of counts" then
     add(r, "note", "raw counts: scaled to 10,000 a cell and log1p on reading")
   end
-  if D.nonfinite then add(r, "warning", "values that are not finite count as unobserved") end
+  if D.nonfinite then
+    add(r, "warning", "values that are not finite count as unobserved", "who made them? dynamo inspect FILE says where the first is")
+  end
 end
 
 local function check_controls(r, D)
@@ -53,7 +74,7 @@ local function check_controls(r, D)
   for _, c in ipairs(label.sorted_keys(count)) do
     if count[c] < 50 then
       add(r, "warning", ("context '%s' has %d control cells: its reference is noise"):format(safe(c), count[c]),
-        D.context and "context=false pools the contexts" or nil)
+        D.context and "context = false pools the contexts" or 'control = { "LABEL", ... } if other labels are controls too')
     end
   end
 end
@@ -76,7 +97,8 @@ local function check_rows(r, D, R)
     add(r, "note", ("%d perturbed genes are not measured: %s"):format(#unmeasured, some(unmeasured)),
       'names of another kind? dynamo.symbols.map(names, "hgnc_complete_set.txt")')
   end
-  if #R.rows < 20 then add(r, "warning", ("%d perturbations: too few to hold some out"):format(#R.rows)) end
+  if #R.rows < 20 then add(r, "warning", ("%d perturbations: too few to hold some out"):format(#R.rows),
+    'data = { "a.h5ad", "b.h5ad" } joins files; split = dynamo.split.unseen_genes { test = 0.1, validate = 0 }') end
 end
 
 local function gib(bytes) return ("%.2f GiB"):format(bytes / 2 ^ 30) end
@@ -85,25 +107,78 @@ local function check_memory(r, D, R)
   local cells = 0
   if D.x then cells = core.is_sparse(D.x) and 8 * D.x:nnz() or 4 * D.x:size(1) * D.x:size(2) end
   local rows = 8 * #R.rows * #R.genes
-  add(r, "note", ("memory: %s for the cells, %s for the responses, about %s when it runs"):format(gib(cells), gib(rows),
-    gib(cells + 6 * rows + 2 ^ 28)))
+  add(r, "note", ("memory: %s for the cells, %s for the responses"):format(gib(cells), gib(rows)))
 end
 
-local function check_data(r, D, min_cells)
+-- Names that may be one gene in training and in test: other case, guides of one gene.
+local function check_names(r, R)
+  local lower, stem, case, guides = {}, {}, {}, {}
+  for _, g in ipairs(R:targets()) do
+    local low, base = g:lower(), g:match "^(.-)[_.-][sS]?[gG]?%d+$"
+    if lower[low] then case[#case + 1] = lower[low] .. " and " .. g end
+    lower[low] = lower[low] or g
+    if base then
+      if stem[base] == g:gsub("%d+$", "") then guides[#guides + 1] = g end
+      stem[base] = stem[base] or g:gsub("%d+$", "")
+    end
+  end
+  if #case > 0 then
+    add(r, "warning", ("leakage: %d perturbed genes differ in case alone: %s"):format(#case, some(case)),
+      'data.read(file, { symbols = "hgnc_complete_set.txt" })')
+  end
+  if #guides > 2 and #guides > #R:targets() / 4 then
+    add(r, "warning", ("leakage: guides of one gene look like different genes: %s"):format(some(guides)),
+      'data.read(file, { genes = "COLUMN" }) with symbols, so that guides are known')
+  end
+end
+
+-- Genes that were chosen before, and columns that say another thing than the one that is used.
+local function check_file(r, D)
+  if not D.file or not core.stat(D.file) or core.stat(D.file).type ~= "file" then return end
+  local ok, f = pcall(core.h5_open, D.file)
+  if not ok then return end
+  local function names(axis)
+    local out, list = {}, {}
+    for i, c in ipairs(f:columns(axis)) do out[c.name], list[i] = c.kind, c.name end
+    return out, list
+  end
+  local var, obs = names "var", names "obs"
+  if var.highly_variable and #D.genes < 8000 then
+    add(r, "note", "leakage: var 'highly_variable' says that genes were chosen in this file, perhaps with test cells",
+      "all genes, and prepare = { ..., dynamo.prepare.hvg { n = 2000 } }")
+  end
+  local used = D.context and D.context.column
+  for _, other in ipairs(require("dynamo.roles").candidates.context) do
+    if used and other ~= used and obs[other] == "text" then
+      local n = #require("dynamo.roles").level_counts(f:column("obs", other))
+      local own = #require("dynamo.roles").level_counts(D.context)
+      if n > own then
+        add(r, "warning", ("context '%s' has %d levels, '%s' has %d"):format(safe(used), own, safe(other), n),
+          ('context = "%s"'):format(safe(other)))
+      end
+    end
+  end
+  f:close()
+end
+
+local function check_data(r, D, min_cells, steps)
   if D.files then
     for _, part in ipairs(D.files) do
       if part.x then
-        check_values(r, part)
+        check_values(r, part, steps)
         check_controls(r, part)
+        check_file(r, part)
       end
     end
   elseif D.x then
-    check_values(r, D)
+    check_values(r, D, steps)
     if not D.effects then check_controls(r, D) end
+    check_file(r, D)
   end
   local R = try(r, D.responses, D, { min_cells = min_cells or 1 })
   if not R then return nil end
   check_rows(r, D, R)
+  check_names(r, R)
   check_memory(r, D, R)
   return R
 end
@@ -144,13 +219,42 @@ local function check_split(r, o, R)
   local split = require "dynamo.split"
   for _, seed in ipairs(o.seeds) do
     local S = try(r, function() return split.check(R, o.split:make(R, seed)) end)
-    if not S then return end
+    if not S then
+      local f = r.findings[#r.findings]
+      f.hint = f.hint or "split = dynamo.split.unseen_genes { test = 0.25 }"
+      return
+    end
     if #S.test == 0 then
       return add(r, "error", "the split leaves nothing to test", "split = dynamo.split.unseen_genes { test = 0.25 }")
     end
     if #S.test < 10 then
       add(r, "warning", ("seed %d tests on %d perturbations: wide intervals"):format(seed, #S.test), "seeds = { 1, 2, 3, 4, 5 }")
     end
+  end
+end
+
+-- What a run would raise before and while it fits, how long it takes and how much memory.
+local function check_run(r, exp, D)
+  local options = {}
+  for k, v in pairs(exp.options) do options[k] = v end
+  options.data = D
+  local estimate = require "dynamo.estimate"
+  local job = try(r, require("dynamo.runner").plan, setmetatable({ options = options, folder = exp.folder },
+    getmetatable(exp)))
+  local time = job and try(r, estimate.seconds, job)
+  if not time then
+    local f = r.findings[#r.findings]
+    f.hint = f.hint or (job and "a model of the table cannot be fitted to these data" or "prepare, split and data: see above")
+    return
+  end
+  local slow = { "", 0 }
+  for _, row in ipairs(time.rows) do if row[2] > slow[2] then slow = row end end
+  add(r, time.total > 86400 and "warning" or "note", ("a run takes about %s (%d seeds, %d rows%s) and %s of memory")
+    :format(estimate.words(time.total), #job.seeds, #job.rows, slow[2] > 0 and (", %s the most"):format(slow[1]) or "",
+    gib(estimate.bytes(job))), time.total > 3600 and "for a first look: seeds=1 train.epochs=10" or nil)
+  local limit = core.memory_limit()
+  if limit > 0 and estimate.bytes(job) > limit then
+    add(r, "warning", ("more memory than allowed (%s)"):format(gib(limit)), "--max-memory, or prepare with hvg { n = 2000 }")
   end
 end
 
@@ -168,12 +272,15 @@ local function check_experiment(r, exp)
     check_rows(r, {}, R)
     check_memory(r, {}, R)
   else
-    local D = type(d) == "table" and type(d.responses) == "function" and d or try(r, data.read, d)
-    R = D and check_data(r, D, o.min_cells)
+    d = type(d) == "table" and type(d.responses) == "function" and d or try(r, data.read, d, { counts = o.prepare ~= nil })
+    R = d and check_data(r, d, o.min_cells, o.prepare)
   end
   if not R then return end
   check_embedding(r, o, folder, R)
+  local before = #r.findings
   check_split(r, o, R)
+  for k = before + 1, #r.findings do if r.findings[k].level == "error" then return end end
+  check_run(r, exp, d)
 end
 
 -- ---- the report -------------------------------------------------------------------------------------------

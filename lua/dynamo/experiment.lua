@@ -27,6 +27,7 @@ M.schema.experiment = {
   question = { type = "string", help = "what is asked: the first line of the report" },
   data = { type = "table|string", required = true,
     help = "a Dataset, Responses, or a file (or list of files) to read" },
+  prepare = { type = "table", help = "steps for cells, in order: dynamo.prepare.normalise {}, .log1p {}, .hvg { n = 2000 }" },
   split = { type = "table", help = "a recipe; default: split.unseen_genes {}" },
   embedding = { type = "table|string", help = "an Embedding, a recipe, or a file; default: node2vec of the graph" },
   graph = { type = "userdata|string", help = "a Graph or a file; default: that of the embedding's recipe" },
@@ -110,6 +111,16 @@ local function check_data(o)
   if #d == 0 then complain "data: a Dataset, Responses, a file name or a list of them expected" end
 end
 
+local function check_prepare(o)
+  if not o.prepare then return end
+  if responses.is(o.data) then complain "prepare: needs cells; the data are Responses" end
+  for i, step in ipairs(o.prepare) do
+    if not require("dynamo.preparation").is(step) then
+      complain("prepare: %d is no step, as in dynamo.prepare.log1p {} (got %s)", i, options.quote(step))
+    end
+  end
+end
+
 local function with_defaults(o)
   if not o.split then o.split = require("dynamo.split").unseen_genes {} end
   if not o.model then o.model = require("dynamo.model").koopman {} end
@@ -126,6 +137,7 @@ local function check_all(o)
     complain("name: letters, digits and _ . + - (got %s)", options.quote(o.name))
   end
   check_data(o)
+  check_prepare(o)
   expect(o.split, "split", "split", "dynamo.split.unseen_genes { test = 0.25 }")
   expect(o.model, "predictor", "model", "dynamo.model.koopman { rank = 8 }")
   if type(o.embedding) == "table" and not is_embedding(o.embedding) then

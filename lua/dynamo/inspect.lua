@@ -72,10 +72,25 @@ local function range_text(x, info)
   return ("%s, %.4g .. %.4g, %s%s"):format(what, info.min, info.max, kind, bad)
 end
 
+-- How many of the genes, and of the perturbed ones, are nodes of each network.
+local function coverage(lines, D, graphs)
+  local R
+  for _, path in ipairs(graphs or {}) do
+    local g, genes, hit = require("dynamo.graph").read(path), 0, 0
+    for _, name in ipairs(D.genes) do genes = genes + (g:find(name) and 1 or 0) end
+    R = R or D:responses()
+    local targets = R:targets()
+    for _, name in ipairs(targets) do hit = hit + (g:find(name) and 1 or 0) end
+    put(lines, "graph", ("%s: %s of %s genes and %s of %s perturbed genes are in it"):format(safe(path:match "[^/]*$"),
+      commas(genes), commas(#D.genes), commas(hit), commas(#targets)))
+  end
+end
+
 -- What data.read makes of the file, or why it does not.
-local function reading(lines, path, text)
+local function reading(lines, path, text, graphs, convention)
   local data = require "dynamo.data"
-  local ok, D = pcall(data.read, path)
+  local atlas = convention == "CELLxGENE"
+  local ok, D = pcall(data.read, path, atlas and { perturbation = false } or nil)
   if not ok then
     put(lines, "not read", err.line(D):gsub("^" .. path:gsub("%p", "%%%0") .. ": ", ""))
     return put(lines, "read", code(('data.read("%s", { ... })'):format(text)))
@@ -83,10 +98,12 @@ local function reading(lines, path, text)
   local more = tostring(D):match "\n(.*)$" or ""
   for line in more:gmatch "[^\n]+" do put(lines, line:match "^%s*(%S+)", line:match "^%s*%S+%s+(.*)$" or "") end
   for _, note in ipairs(D.notes) do put(lines, "note", note) end
-  put(lines, "read", code(('data.read "%s"'):format(text)))
+  coverage(lines, D, graphs)
+  put(lines, "read", code((atlas and 'data.read("%s", { perturbation = false }) -- cells without perturbation'
+    or 'data.read "%s"'):format(text)))
 end
 
-local function h5(path, word)
+local function h5(path, word, graphs)
   local f = word == "mex" and require("dynamo.mex").open(path) or core.h5_open(path)
   local kind = f:kind()
   if kind == "other" or kind == "model" then
@@ -106,10 +123,12 @@ local function h5(path, word)
   put(lines, "X", ok and range_text(x, info) or err.line(x))
   if #f:layers() > 0 then put(lines, "layers", roles.some(f:layers(), 12)) end
   put(lines, "genes", roles.some(f:names "var", 6))
+  local convention = kind == "h5ad" and roles.convention(f) or nil
+  if convention then put(lines, "written", "as files of " .. convention) end
   columns_text(lines, f, "obs")
   columns_text(lines, f, "var")
   f:close()
-  reading(lines, path, safe(path))
+  reading(lines, path, safe(path), graphs, convention)
   return lines
 end
 
@@ -149,7 +168,7 @@ local function vectors(path)
   return lines
 end
 
-local function long(path)
+local function long(path, _, graphs)
   local t = core.read_long(path, {})
   local n = t.rows:size(1)
   local lines = { ("%s: a table of responses, %s values, %s perturbations x %s genes"):format(safe(path), commas(n),
@@ -168,6 +187,7 @@ local function long(path)
     parts[#parts + 1] = ("%s %s"):format(commas(count[part]), safe(part))
   end
   if #parts > 0 then put(lines, "split", table.concat(parts, ", ")) end
+  if graphs and #graphs > 0 then coverage(lines, require("dynamo.data").read(path, { kind = "effect" }), graphs) end
   put(lines, "read", code(('data.read "%s"'):format(safe(path))))
   return lines
 end
@@ -222,24 +242,26 @@ end
 
 --- A summary of one file as lines of text. Raises EIO, EFORMAT (for formats that are not read: what to do instead).
 ---@param path string
+---@param graphs? string[] networks: how many genes of the data are in them
 ---@return string[]
-function M.describe(path)
+function M.describe(path, graphs)
   if not core.stat(path) then err.raise { code = "EIO", file = path, message = "cannot open: no such file" } end
   local word, reason = require("dynamo.data")._sniff(path)
   local kind = tostring(word):gsub("^%w+:", "")
   local other = M.unread[kind]
   if other then err.raise { code = "EFORMAT", file = path, message = other.message, hint = other.hint } end
-  if readers[kind] then return readers[kind](path, kind) end
+  if readers[kind] then return readers[kind](path, kind, graphs) end
   return plain(path, kind, reason)
 end
 
 --- The command: a summary of each file on standard output. A file that cannot be read does not stop the others; the
 --- first such error is raised at the end, further ones are written to standard error.
 ---@param files string[]
-function M.main(files)
+---@param graphs? string[] networks whose coverage is wanted
+function M.main(files, graphs)
   local first
   for i, path in ipairs(files) do
-    local ok, lines = pcall(M.describe, path)
+    local ok, lines = pcall(M.describe, path, graphs)
     if ok then
       io.write(i > 1 and "\n" or "", table.concat(lines, "\n"), "\n")
     elseif not first then

@@ -3,7 +3,8 @@ local M = {}
 
 local CONTROL = {}
 for word in ([[control ctrl non-targeting nontargeting non_targeting nt ntc unperturbed negative_control neg_control
-  scramble safe-targeting mock vehicle dmso]]):gmatch "%S+" do CONTROL[word] = true end
+  negctrl neg-ctrl neg_ctrl scramble scrambled safe-targeting safe_targeting mock vehicle dmso]])
+  :gmatch "%S+" do CONTROL[word] = true end
 
 --- Keys of `t`, sorted: `pairs` has a different order in every run.
 function M.sorted_keys(t)
@@ -29,8 +30,16 @@ function M.safe(s)
   return (tostring(s):gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
+-- A usual word, or one with a number: "non-targeting_00012", "NegCtrl0", "NT-3" (not NT3: that might be a gene).
+local function usual(s)
+  s = s:lower()
+  if CONTROL[s] then return true end
+  local word, between = s:match "^(%a[%a_-]-)([_%s.|-]*)%d+$"
+  return word ~= nil and CONTROL[word] == true and (between ~= "" or #word > 4)
+end
+
 --- A function that says whether a label means "not perturbed".
----@param name? string|string[]  the control label or labels; default: the usual ones, case ignored
+---@param name? string|string[]  the control label or labels; default: the usual ones, case ignored, numbered or not
 function M.control_test(name)
   if type(name) == "table" then
     local known = {}
@@ -38,7 +47,7 @@ function M.control_test(name)
     return function(s) return known[s] == true end
   end
   if name then return function(s) return s == name end end
-  return function(s) return CONTROL[s:lower()] == true end
+  return usual
 end
 
 --- The usual control labels, sorted.
@@ -86,15 +95,49 @@ function M.separator(labels, is_control, known)
   end
 end
 
+-- What follows the gene in the names of guides: KLF1_sg2, KLF1-g2, KLF1.2, KLF1_guide2, KLF1_sgRNA_2, KLF1_pDS031.
+local GUIDES = { "^(.-)[_.-][sS]?[gG][RrNnAa]*[_.-]?%d+$", "^(.-)[_.-][gG]uide[_.-]?%d+$", "^(.-)_p%u%u%d+$", "^(.-)[_.-]%d+$" }
+
+--- The gene of the name of a guide ("KLF1_sg2", "sgKLF1-2" are KLF1), or nil. A name that is known is no guide.
+---@param s string
+---@param known table<string, any> names of genes
+---@return string?
+function M.guide(s, known)
+  if known[s] then return nil end
+  local bare = s:match "^sg[RNA]*[_-]?(%u.*)$"
+  for _, text in ipairs { s, bare } do
+    for _, pattern in ipairs(GUIDES) do
+      local gene = text:match(pattern)
+      if gene and known[gene] then return gene end
+    end
+  end
+  return bare and known[bare] and bare or nil
+end
+
 --- The genes of a normalised label: "A+B" is {"A", "B"}.
 function M.targets(p) return split_at(p, "+") end
+
+-- A target of a combination; the same one twice is an error, unless it is another guide of it.
+local function add_target(parts, raw, token, name)
+  for _, other in ipairs(parts) do
+    if other == name and name == token then
+      error(("perturbation '%s' names %s twice"):format(M.safe(raw), name), 0)
+    elseif other == name then
+      return
+    end
+  end
+  parts[#parts + 1] = name
+end
 
 --- A function from raw to normalised labels: "control", "A", "A+B" (sorted).
 ---
 --- Combinations are split at `sep`, by default at "+", with false not at all; control tokens drop out ("A+ctrl" is A).
---- Tokens are compared whole.
+--- Tokens are compared whole. `rename` may give a token another name; two guides of one gene are that gene.
+---@param rename? fun(token: string): string
+---@param is_control fun(s: string): boolean
 ---@param sep? string|false
-function M.splitter(_, is_control, sep)
+---@return fun(raw: string): string
+function M.splitter(rename, is_control, sep)
   local known = {}
   return function(raw)
     if not raw then return "control" end
@@ -105,14 +148,9 @@ function M.splitter(_, is_control, sep)
       s = "control"
     else
       for _, p in ipairs(sep == false and { raw } or split_at(raw, sep or "+")) do
-        if p ~= "" and not is_control(p) then parts[#parts + 1] = p end
+        if p ~= "" and not is_control(p) then add_target(parts, raw, p, rename and rename(p) or p) end
       end
       table.sort(parts)
-      for i = 2, #parts do
-        if parts[i] == parts[i - 1] then
-          error(("perturbation '%s' names %s twice"):format(M.safe(raw), parts[i]), 0)
-        end
-      end
       s = #parts == 0 and "control" or table.concat(parts, "+")
     end
     known[raw] = s

@@ -79,6 +79,7 @@ function M.text(results, folder, files)
     if f ~= "report.html" then outputs[#outputs + 1] = digest(folder .. "/" .. f, f) end
   end
   local coverage, missing = results:coverage()
+  local steps = results.R.preparation
   local o = {}
   for k, v in pairs(results.experiment.options) do
     if k ~= "check" and k ~= "out" then o[k] = resolved(v) end
@@ -87,7 +88,7 @@ function M.text(results, folder, files)
     identity = { version = core.version, experiment = results.experiment.options.name, options = o,
       model = tostring(results:main().recipe), seeds = json.array(results.seeds), inputs = inputs(results),
       outputs = outputs, leakage = audit(results), coverage = coverage, without_embedding = json.array(missing),
-      data = tostring(results.R) },
+      data = tostring(results.R), preparation = steps and json.array(resolved(steps)) },
     circumstances = { command = command_line(), lua = rawget(_G, "jit") and jit.version or _VERSION, blas = core.blas(),
       threads = core.threads(), seconds = results.seconds, peak_memory = core.max_rss(),
       finished = os.date "!%Y-%m-%dT%H:%M:%SZ" },

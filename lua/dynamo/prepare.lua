@@ -1,12 +1,21 @@
 --- Preparation of counts: library size, log1p, filters, highly variable genes, principal components, differential
 -- expression. Matrices are Sparse, cells x genes.
+--
+-- normalise, log1p, filter_cells, filter_genes and hvg with one table of options give a step for the `prepare` of an
+-- experiment (see dynamo.preparation): `dynamo.prepare.hvg { n = 2000 }`.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local options = require "dynamo.options"
+local recipe = require "dynamo.recipe"
 
 local M = { schema = {} }
 
 local function raise(message, hint) err.raise { code = "EVALUE", message = message, hint = hint } end
+
+-- f(x, opts), or with a table in place of x the step of that name.
+local function step(name, x)
+  return type(x) == "table" and recipe.new("preparation", "prepare", name, x, M.schema[name], {}) or nil
+end
 
 local function sparse(x) return core.is_sparse(x) and x or core.sparse_from_dense(x) end
 
@@ -24,19 +33,27 @@ local function median(list)
   return n % 2 == 1 and v[(n + 1) / 2] or (v[n / 2] + v[n / 2 + 1]) / 2
 end
 
+--- The median total of the cells that have a count. Raises EVALUE where none has.
+---@param x userdata counts (cells, genes)
+---@return number
+function M.median_total(x)
+  local some = {}
+  for _, v in ipairs(sparse(x):row_sums():totable()) do if v > 0 then some[#some + 1] = v end end
+  if #some == 0 then raise "prepare.normalise: no cell has a count" end
+  return median(some)
+end
+
 --- Each cell scaled to the same total (cells without a count stay as they are).
 ---@param x userdata counts (cells, genes)
 ---@param opts? table see prepare.schema.normalise
 ---@return userdata Sparse
 function M.normalise(x, opts)
+  if step("normalise", x) then return step("normalise", x) end
   local o = options.check("prepare.normalise", opts, M.schema.normalise)
   x = sparse(x)
   local sums, target = x:row_sums(), o.target
   if target == "median" then
-    local some = {}
-    for _, v in ipairs(sums:totable()) do if v > 0 then some[#some + 1] = v end end
-    if #some == 0 then raise "prepare.normalise: no cell has a count" end
-    target = median(some)
+    target = M.median_total(x)
   elseif type(target) ~= "number" or target <= 0 then
     err.raise { code = "EOPTION", message = "prepare.normalise: option 'target' must be a positive number or \"median\"" }
   end
@@ -48,7 +65,44 @@ end
 --- log(1 + x), natural.
 ---@param x userdata (cells, genes)
 ---@return userdata Sparse
-function M.log1p(x) return sparse(x):log1p() end
+function M.log1p(x) return step("log1p", x) or sparse(x):log1p() end
+M.schema.log1p = {}
+
+M.schema.match_controls = {
+  by = { default = "batch", values = { "batch" }, help = "what cells and their controls share, beside the context" },
+}
+
+--- A step: hold each perturbation against the controls of its own batches and context (see preparation.match).
+---@param opts? table
+---@return table step
+function M.match_controls(opts) return step("match_controls", opts or {}) end
+
+M.schema.pseudobulk = {
+  how = { default = "mean", values = { "mean", "sum" }, help = "of the cells of a label" },
+}
+
+--- Cells of one label as one profile: (labels, genes), the labels sorted, and the number of cells of each. Cells without a
+--- label ("") are left out.
+---@param x userdata (cells, genes)
+---@param labels string[] one per cell
+---@param opts? table see prepare.schema.pseudobulk
+---@return userdata Tensor double
+---@return string[] labels
+---@return integer[] cells
+function M.pseudobulk(x, labels, opts)
+  local o = options.check("prepare.pseudobulk", opts, M.schema.pseudobulk)
+  x = sparse(x)
+  if #labels ~= x:size(1) then raise(("prepare.pseudobulk: %d labels for %d cells"):format(#labels, x:size(1))) end
+  local n, at, codes, cells = {}, {}, {}, {}
+  for _, l in ipairs(labels) do n[l] = (n[l] or 0) + 1 end
+  n[""] = nil
+  local names = require("dynamo.label").sorted_keys(n)
+  for k, name in ipairs(names) do at[name], cells[k] = k, n[name] end
+  for i, l in ipairs(labels) do codes[i] = at[l] or 0 end
+  local out = x:group_means(codes, #names)
+  if o.how == "sum" then out = out * core.tensor(cells, "double"):reshape(#cells, 1) end
+  return out, names, cells
+end
 
 -- ---- filters ------------------------------------------------------------------------------------
 
@@ -82,6 +136,7 @@ end
 ---@return userdata Sparse, the cells kept
 ---@return integer[] which
 function M.filter_cells(x, opts)
+  if step("filter_cells", x) then return step("filter_cells", x) end
   local o = options.check("prepare.filter_cells", opts, M.schema.filter_cells)
   x = sparse(x)
   local m = core.column_moments(x:t())
@@ -96,6 +151,7 @@ end
 ---@return userdata Sparse, the genes kept
 ---@return integer[] which
 function M.filter_genes(x, opts)
+  if step("filter_genes", x) then return step("filter_genes", x) end
   local o = options.check("prepare.filter_genes", opts, M.schema.filter_genes)
   x = sparse(x)
   local m = core.column_moments(x)
@@ -261,11 +317,12 @@ end
 ---
 --- seurat (Satija et al. 2015) and cell_ranger (Zheng et al. 2017) as scanpy computes them: dispersions within bins of
 --- mean expression. seurat_v3 (Stuart et al. 2019): variance of counts, standardised by a local regression and clipped;
---- the regression is fitted at every gene, where loess of R interpolates between some. Raises EOPTION, EVALUE.
+--- all three equal scanpy's to 1e-6. Raises EOPTION, EVALUE.
 ---@param x userdata (cells, genes): log1p values, for seurat_v3 counts
 ---@param opts? table see prepare.schema.hvg
 ---@return table
 function M.hvg(x, opts)
+  if step("hvg", x) then return step("hvg", x) end
   local o = options.check("prepare.hvg", opts, M.schema.hvg)
   x = sparse(x)
   local rows, columns = x:size()
@@ -309,6 +366,7 @@ M.schema.rank_genes = {
   test = { default = "welch", values = { "t-test", "welch", "overestim", "wilcoxon" },
     help = "overestim: Welch with the reference as small as the group, scanpy's t-test_overestim_var" },
   ties = { type = "boolean", default = true, help = "Wilcoxon: correct the variance for ties (scanpy's default does not)" },
+  compat = { type = "string", values = { "scanpy" }, help = "as scanpy.tl.rank_genes_groups: Wilcoxon without ties" },
   continuity = { type = "boolean", default = false, help = "Wilcoxon: half a rank towards the middle" },
 }
 
@@ -362,7 +420,7 @@ function M.rank_genes(x, labels, opts)
     if n < 2 then
       left[#left + 1] = name
     else
-      local r = core.diffexpr(columns, codes, { test = o.test, ties = o.ties, continuity = o.continuity })
+      local r = core.diffexpr(columns, codes, { test = o.test, ties = o.ties and not o.compat, continuity = o.continuity })
       r.q, r.log2fc = core.bh(r.p), M.log2_fold(r.mean1, r.mean2)
       out[name] = r
     end

@@ -413,6 +413,7 @@ function class:tables()
     out[#out + 1] = t
     out[#out + 1] = group_table(self, context)
   end
+  if self.R.preparation then out[#out + 1] = require("dynamo.preparation").table(self.R.preparation) end
   return out
 end
 

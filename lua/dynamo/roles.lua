@@ -21,6 +21,25 @@ M.candidates = {
   n_cells = words "n_cells ncells num_cells cell_count",
 }
 
+-- Who writes files like this: columns that all of them have ("a|b": one of these), in obs and in var; the most telling first.
+local CONVENTIONS = {
+  { "CELLxGENE", "cell_type_ontology_term_id assay_ontology_term_id", "feature_name" },
+  { "Replogle et al.", "gene gene_transcript|sgID_AB gem_group", "gene_name" },
+  { "scPerturb", "perturbation nperts|perturbation_type|ncounts", "" },
+  { "GEARS", "condition condition_name|dose_val|cov_drug_dose_name", "gene_name" },
+  { "State", "target_gene|gene batch|batch_var|gem_group|guide_id", "" },
+  { "PerturBench", "condition cell_type|cell_line dataset|treatment|perturbation_type|ncounts|n_genes", "" },
+}
+
+local function has_all(kind, text)
+  for _, names in ipairs(words(text)) do
+    local one = false
+    for name in names:gmatch "[^|]+" do one = one or kind[name] ~= nil end
+    if not one then return false end
+  end
+  return true
+end
+
 local function fail(file, message, hint) err.raise { code = "EFORMAT", file = file, message = message, hint = hint } end
 
 --- "a, b, c, …": at most n names.
@@ -35,6 +54,16 @@ local function column_names(f, axis)
   local names, kind = {}, {}
   for i, c in ipairs(f:columns(axis)) do names[i], kind[c.name] = c.name, c.kind end
   return names, kind
+end
+
+--- Whose conventions the columns of a file follow ("GEARS", "scPerturb", "PerturBench", "State", "CELLxGENE", ...), or nil.
+---@return string?
+function M.convention(f)
+  local _, obs = column_names(f, "obs")
+  local _, var = column_names(f, "var")
+  for _, c in ipairs(CONVENTIONS) do
+    if has_all(obs, c[2]) and has_all(var, c[3]) then return c[1] end
+  end
 end
 
 local KIND = { number = "numbers", boolean = "true and false", text = "text" }
@@ -79,9 +108,20 @@ local function level_counts(column)
 end
 M.level_counts = level_counts
 
+-- A control, or nothing but controls: "NegCtrl10_NegCtrl0".
+local function only_controls(s, is_control)
+  if is_control(s) then return true end
+  for _, separators in ipairs { "[^+|;,&]+", "[^_]+" } do
+    local all, n = true, 0
+    for part in s:gmatch(separators) do all, n = all and is_control(part), n + 1 end
+    if all and n > 1 then return true end
+  end
+  return false
+end
+
 local function has_control(column, is_control)
   for _, level in ipairs(level_counts(column)) do
-    if is_control(level[1]) then return true end
+    if only_controls(level[1], is_control) then return true end
   end
   return false
 end
@@ -170,20 +210,86 @@ function M.perturbation(f, file, o, effects, notes)
   return { column = chosen, levels = column.levels, codes = column.codes, is_control = is_control, flag = flag }
 end
 
+-- Names of genes, and those of their guides with the gene, found when asked for.
+local function known_names(genes, guides)
+  local known = {}
+  for _, g in ipairs(genes) do known[g] = g end
+  if guides == false then return known end
+  local names = {}
+  return setmetatable(names, { __index = function(t, s)
+    local gene = known[s] or label.guide(s, known) or false
+    rawset(t, s, gene)
+    return gene
+  end })
+end
+
+-- What a token of a label is called: the gene of a guide, the symbol of an alias; and notes about that.
+local function renamer(known, symbols)
+  local done, count = {}, { guides = 0, symbols = 0 }
+  return function(token)
+    if done[token] then return done[token] end
+    local name = known[token] or token
+    if name ~= token then count.guides = count.guides + 1 end
+    local symbol = symbols and symbols.of(name) or name
+    if symbol ~= name then count.symbols = count.symbols + 1 end
+    done[token] = symbol
+    return symbol
+  end, count
+end
+
 --- Normalised labels of the levels of a column ("control", "A", "A+B"), and the separator that was used.
----@param combine? string|false  separator; nil: found out, false: labels are not split
-function M.normalise(file, levels, is_control, genes, combine)
-  local known, out = {}, {}
-  for _, g in ipairs(genes) do known[g] = true end
-  local sep = combine
+---@param o table options of data.read: combine (separator; nil: found out, false: labels are not split), guides
+---@param symbols? table { of = f(name) }, see roles.symbols
+---@param notes string[]
+function M.normalise(file, levels, is_control, genes, o, symbols, notes)
+  local known, out, sep = known_names(genes, o.guides), {}, o.combine
   if sep == nil then sep = label.separator(levels, is_control, known) or false end
-  local split = label.splitter(nil, is_control, sep)
+  local rename, count = renamer(known, symbols)
+  local split = label.splitter(rename, is_control, sep)
   for i, s in ipairs(levels) do
     local ok, name = pcall(split, s)
     if not ok then fail(file, err.line(name)) end
     out[i] = name
   end
+  if count.guides > 0 then
+    notes[#notes + 1] = ("%d names of guides stand for their genes (guides=false keeps them apart)"):format(count.guides)
+  end
+  if count.symbols > 0 then notes[#notes + 1] = ("%d perturbed genes have another symbol now"):format(count.symbols) end
   return out, sep or nil
+end
+
+--- Gene names by a table of symbols (dynamo.symbols): the new names, the report, and `of` for any name. A gene whose symbol
+--- another one has keeps its own name.
+---@param genes string[]
+---@param path string see symbols.read
+---@param notes string[]
+---@return string[] genes
+---@return table { report =, of = f(name) }
+function M.symbols(genes, path, notes)
+  local symbols = require "dynamo.symbols"
+  local names = symbols.read(path)
+  local mapped, report = symbols.map(genes, names)
+  local taken, out, of, kept = {}, {}, {}, 0
+  for i, g in ipairs(genes) do if mapped[i] == g then taken[g] = true end end
+  for i, s in ipairs(mapped) do
+    if s ~= genes[i] and taken[s] then
+      out[i], kept = genes[i], kept + 1
+    else
+      out[i] = s
+    end
+    taken[out[i]], of[genes[i]] = true, out[i]
+  end
+  notes[#notes + 1] = "symbols: " .. tostring(report):gsub("\n%s*", "; ")
+    .. (kept > 0 and ("; %d keep their name, another gene has the symbol"):format(kept) or "")
+  return out, { report = report, of = function(name) return of[name] or (symbols.map({ name }, names))[1] end }
+end
+
+--- Normalised labels of a Dataset's perturbations, and their separator; genes and labels get their symbols first, if there
+--- is a table of them (D.symbols has the report).
+function M.labels(D, o, levels, is_control)
+  local genes = D.genes
+  if o.symbols then D.genes, D.symbols = M.symbols(genes, o.symbols, D.notes) end
+  return M.normalise(D.file, levels, is_control, genes, o, D.symbols, D.notes)
 end
 
 --- The context column { column =, levels =, codes = }, or nil if the file has none.
@@ -202,10 +308,28 @@ function M.context(f, file, o, notes)
   return { column = name, levels = column.levels, codes = column.codes }
 end
 
---- The name of the batch column, or nil.
+-- A column of numbers as text: each number is a level.
+local function number_levels(column)
+  local levels, at, codes = {}, {}, {}
+  for i, v in ipairs(column.values:totable()) do
+    local k = v == v and ("%.14g"):format(v) or nil
+    if k and not at[k] then
+      levels[#levels + 1] = k
+      at[k] = #levels
+    end
+    codes[i] = k and at[k] or 0
+  end
+  return { levels = levels, codes = codes }
+end
+
+--- The name of the batch column and the column { levels =, codes = }, or nil.
 function M.batch(f, file, o)
   if o.batch then M.named_column(f, file, "obs", o.batch) end
-  return o.batch or present(f, "batch")[1]
+  local name = o.batch or present(f, "batch")[1]
+  if not name then return nil end
+  local column = f:column("obs", name)
+  if column.levels then return name, { levels = column.levels, codes = column.codes } end
+  return name, column.values and number_levels(column) or nil
 end
 
 --- A numeric column with the number of cells behind each row, or nil.

@@ -32,16 +32,18 @@ local function find_all(v, folder)
   return out
 end
 
+-- Responses; for an experiment with steps of preparation nil and the Dataset.
 local function data_of(o, folder, inputs)
   local d = o.data
   if type(d) == "string" or type(d) == "table" and type(d[1]) == "string" then
-    d = require("dynamo.data").read(find_all(d, folder))
+    d = require("dynamo.data").read(find_all(d, folder), { counts = o.prepare ~= nil })
   end
   if responses.is(d) then
     for path in tostring(d.file or ""):gmatch "[^,%s]+" do inputs[#inputs + 1] = path end
     return d
   end
   for _, part in ipairs(d.files or { d }) do inputs[#inputs + 1] = part.file end
+  if o.prepare then return nil, d end
   return d:responses { min_cells = o.min_cells }
 end
 
@@ -374,19 +376,25 @@ local function training_contexts(R, S)
   return n
 end
 
---- Run an experiment without printing or writing anything but progress.
+--- What a run will do, without doing it: data and network read, cells prepared, splits made, the rows of its table.
+---
+--- Raises what the data, the steps of preparation and the splits raise.
 ---@param exp table
----@param opts table  { quiet = }
----@return table Results
-function M.run(exp, opts)
+---@return table job { R, graph, splits, rows, info, seeds, embedding, build = f(embedding) }
+function M.plan(exp)
   local o, job = exp.options, { inputs = {} }
   job.name, job.seeds, job.places = o.name, o.seeds, {}
-  job.R = data_of(o, exp.folder, job.inputs)
+  local R, D = data_of(o, exp.folder, job.inputs)
   job.graph = graph_of(o, exp.folder, job.inputs)
-  job.splits = splits_of(o, job.R)
+  local function splits(rows) return splits_of(o, rows) end
+  if D then
+    job.R, job.splits = require("dynamo.preparation").experiment(D, o, splits)
+  else
+    job.R, job.splits = R, splits(R)
+  end
   job.info = info_of(job.R, job.splits)
-  local e = embedding_of(o, exp.folder, job.inputs)
-  job.rows = rows_of(o, job.R, e, job.info)
+  job.embedding = embedding_of(o, exp.folder, job.inputs)
+  job.rows = rows_of(o, job.R, job.embedding, job.info)
   local contexts = training_contexts(job.R, job.splits[1])
   for _, r in ipairs(job.rows) do
     r.weight, r.values, r.flags, r.status = weight(r, contexts), {}, {}, {}
@@ -394,14 +402,30 @@ function M.run(exp, opts)
   job.leakage = leakage.audit(job, o.allow)
   job.metrics = results.columns_of(o.metrics, job.R.kind)
   if o.ceiling and job.R.cells and job.R.kind ~= "label" then job.ceilings = {} end
-  local bar, part = progress_of(job, opts)
   job.build = builder(job.R, nil)
-  local ok, e2 = pcall(function()
+  return job
+end
+
+--- Fit one row of a plan for seed k and predict its test rows, as a run does.
+---@param job table
+---@param row_ table
+---@param k integer
+---@return userdata predicted
+function M.try(job, row_, k) return (fit_and_predict(job, row_, job.splits[k], k, nil)) end
+
+--- Run an experiment without printing or writing anything but progress.
+---@param exp table
+---@param opts table  { quiet = }
+---@return table Results
+function M.run(exp, opts)
+  local job = M.plan(exp)
+  local bar, part = progress_of(job, opts)
+  local ok, e = pcall(function()
     for k = 1, #job.seeds do run_seed(job, k, part) end
   end)
   bar:finish()
-  if not ok then error(e2, 0) end
-  job.embedding = job.build(e)
+  if not ok then error(e, 0) end
+  job.embedding = job.build(job.embedding)
   for _, r in ipairs(job.ceilings or {}) do job.rows[#job.rows + 1] = r end
   return results.new(exp, job)
 end

@@ -309,13 +309,25 @@ static int sha256_file(lua_State *L) { /* sha256_file(path) */
   return 1;
 }
 
+static int md5_file(lua_State *L) { /* md5_file(path) */
+  dyn_err e;
+  char hex[DYN_MD5_LEN];
+  dyn_result(L, dyn_md5_file(hex, luaL_checkstring(L, 1), &e), &e, 0);
+  lua_pushstring(L, hex);
+  return 1;
+}
+
 static const luaL_Reg lists_meta[] = {{"__gc", lists_gc}, {NULL, NULL}};
 static const luaL_Reg model_meta[] = {{"__gc", model_gc}, {NULL, NULL}};
 static const luaL_Reg none[] = {{NULL, NULL}};
 static const luaL_Reg funcs[] = {
-    {"h5ad_write", h5ad_write},   {"model_read", model_read},
-    {"model_write", model_write}, {"sha256", sha256},
-    {"sha256_file", sha256_file}, {NULL, NULL},
+    {"h5ad_write", h5ad_write},
+    {"model_read", model_read},
+    {"model_write", model_write},
+    {"sha256", sha256},
+    {"sha256_file", sha256_file},
+    {"md5_file", md5_file},
+    {NULL, NULL},
 };
 
 void dyn_open_model(lua_State *L) {

@@ -2,6 +2,7 @@
 #include "bind/bind.h"
 #include "core/ops.h"
 #include "eval/diffexpr.h"
+#include "eval/loess.h"
 
 /* The vector at 'arg' as dense doubles, anchored on the stack. */
 static const dyn_tensor *vector(lua_State *L, int arg) {
@@ -92,17 +93,17 @@ static int column_moments(lua_State *L) { /* column_moments(x[, opts]) */
   return 1;
 }
 
-static int loess(lua_State *L) { /* loess(x, y[, span]) -> fit */
+static int loess(lua_State *L) { /* loess(x, y[, span[, cell]]) -> fit */
   dyn_err e;
   dyn_watch w;
-  double span = luaL_optnumber(L, 3, 0.3);
+  double span = luaL_optnumber(L, 3, 0.3), cell = luaL_optnumber(L, 4, 0.2);
   const dyn_tensor *x = vector(L, 1), *y = vector(L, 2);
   luaL_argcheck(L, x->size[0] == y->size[0], 2, "as many y as x expected");
   dyn_watch_start(&w, L, 0);
   dyn_tensor *r = new_vector(L, x->size[0]);
   return dyn_result(L,
                     dyn_loess(dyn_f64(r), dyn_f64(x), dyn_f64(y), x->size[0],
-                              span, &w.poll, &e),
+                              span, cell, &w.poll, &e),
                     &e, 1);
 }
 

@@ -190,7 +190,7 @@ done:
 /* ---- false discovery rate ---------------------------------------------------- */
 
 typedef struct item {
-  double v, y;
+  double v;
   ptrdiff_t at;
 } item;
 
@@ -204,7 +204,7 @@ DYN_STATUS dyn_bh(double *q, const double *p, ptrdiff_t n, dyn_err *e) {
   item *v = dyn_alloc_raw((size_t)n + 1, sizeof *v);
   double least = 1;
   if (!v) return dyn_fail(e, DYN_ENOMEM, "bh: not enough memory");
-  for (ptrdiff_t i = 0; i < n; i++) v[i] = (item){isnan(p[i]) ? 1 : p[i], 0, i};
+  for (ptrdiff_t i = 0; i < n; i++) v[i] = (item){isnan(p[i]) ? 1 : p[i], i};
   qsort(v, (size_t)n, sizeof *v, by_item);
   for (ptrdiff_t i = n; i-- > 0;) {
     double now = v[i].v * (double)n / (double)(i + 1);
@@ -254,71 +254,4 @@ DYN_STATUS dyn_column_moments(dyn_tensor *r, const dyn_csr *x, bool exponential,
   }
 #undef AT
   return DYN_OK;
-}
-
-/* ---- local regression ------------------------------------------------------------ */
-
-/* The value at 0 of the weighted polynomial of degree 'deg' through s (moments
-** of the weights, s[0..4]) and b (of the weighted y, b[0..2]); false: singular. */
-static bool solve(const double *s, const double *b, int deg, double *value) {
-  double a[3][4];
-  for (int i = 0; i <= deg; i++) {
-    for (int j = 0; j <= deg; j++) a[i][j] = s[i + j];
-    a[i][deg + 1] = b[i];
-  }
-  for (int i = deg; i >= 0; i--) { /* leave unknown 0 for the last */
-    if (!(a[i][i] > 1e-10 * s[2 * i])) return false;
-    for (int k = 0; k < i; k++) {
-      double f = a[k][i] / a[i][i];
-      for (int j = 0; j <= deg + 1; j++) a[k][j] -= f * a[i][j];
-    }
-  }
-  *value = a[0][deg + 1] / a[0][0];
-  return true;
-}
-
-static double local_fit(const item *v, ptrdiff_t lo, ptrdiff_t hi, double at) {
-  double s[5] = {0}, b[3] = {0}, value = 0;
-  double h = fmax(at - v[lo].v, v[hi].v - at);
-  for (ptrdiff_t i = lo; i <= hi; i++) {
-    double u = h > 0 ? (v[i].v - at) / h : 0, c = fabs(u) * u * u;
-    c = 1 - fabs(c);
-    double w = c > 0 ? c * c * c : 0;
-    for (int k = 0; k < 5; k++, w *= u) {
-      s[k] += w;
-      if (k < 3) b[k] += w * v[i].y;
-    }
-  }
-  for (int deg = 2; deg >= 0; deg--) /* repeated x leave fewer unknowns */
-    if (solve(s, b, deg, &value)) break;
-  return value;
-}
-
-DYN_STATUS dyn_loess(double *fit, const double *x, const double *y, ptrdiff_t n,
-                     double span, const dyn_poll *poll, dyn_err *e) {
-  dyn_status st = DYN_OK;
-  if (n < 4 || !(span > 0 && span <= 1))
-    return dyn_fail(e, DYN_EVALUE,
-                    "loess: 4 points and a span in (0, 1] expected (got %td "
-                    "and %g)",
-                    n, span);
-  for (ptrdiff_t i = 0; i < n; i++)
-    if (!isfinite(x[i]) || !isfinite(y[i]))
-      return dyn_fail(e, DYN_EVALUE, "loess: point %td is not finite", i + 1);
-  item *v = dyn_alloc_raw((size_t)n, sizeof *v);
-  if (!v) return dyn_fail(e, DYN_ENOMEM, "loess: not enough memory");
-  for (ptrdiff_t i = 0; i < n; i++) v[i] = (item){x[i], y[i], i};
-  qsort(v, (size_t)n, sizeof *v, by_item);
-  ptrdiff_t q = (ptrdiff_t)floor((double)n * span + 1e-5), lo = 0;
-  if (q < 4) q = 4;
-  for (ptrdiff_t i = 0; i < n; i++) {
-    if (i % 256 == 0 && dyn_stop(poll, i, n)) {
-      st = dyn_fail(e, DYN_ECANCEL, "loess: interrupted");
-      break;
-    }
-    while (lo + q < n && v[i].v - v[lo].v > v[lo + q].v - v[i].v) lo++;
-    fit[v[i].at] = local_fit(v, lo, lo + q - 1, v[i].v);
-  }
-  dyn_free(v, (size_t)n, sizeof *v);
-  return st;
 }

@@ -67,13 +67,4 @@ enum {
 DYN_STATUS dyn_column_moments(dyn_tensor *r, const dyn_csr *x, bool expm1,
                               const double *clip, dyn_err *e);
 
-/*
-** Local quadratic regression with tricube weights (loess: Cleveland, JASA 1979),
-** fitted at every x itself (surface = "direct"): fit (n) of y (n) on x (n), the
-** nearest floor(span n) points each. DYN_EVALUE: n < 4, span outside (0, 1], not
-** finite. O(n log n + n^2 span).
-*/
-DYN_STATUS dyn_loess(double *fit, const double *x, const double *y, ptrdiff_t n,
-                     double span, const dyn_poll *poll, dyn_err *e);
-
 #endif

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "eval/diffexpr.h"
+#include "eval/loess.h"
 
 static dyn_err e;
 
@@ -94,18 +95,29 @@ static void local(void) {
     x[i] = i * 0.3;
     y[i] = 2 - x[i] + 0.5 * x[i] * x[i];
   }
-  OK(dyn_loess(fit, x, y, 30, 0.3, NULL, &e) == DYN_OK);
+  OK(dyn_loess(fit, x, y, 30, 0.3, 0, NULL, &e) == DYN_OK);
   double worst = 0;
   for (int i = 0; i < 30; i++) worst = fmax(worst, fabs(fit[i] - y[i]));
   OK(worst < 1e-9); /* a parabola is its own fit */
+  OK(dyn_loess(fit, x, y, 30, 0.3, 0.2, NULL, &e) == DYN_OK);
+  worst = 0;
+  for (int i = 0; i < 30; i++) worst = fmax(worst, fabs(fit[i] - y[i]));
+  OK(worst < 1e-9); /* and between vertices */
   for (int i = 0; i < 30; i++) x[i] = i < 15 ? 1 : 2;
-  OK(dyn_loess(fit, x, y, 30, 0.3, NULL, &e) == DYN_OK);
+  OK(dyn_loess(fit, x, y, 30, 0.3, 0, NULL, &e) == DYN_OK);
   OK(isfinite(fit[0]));
-  OK(dyn_loess(fit, x, y, 3, 0.3, NULL, &e) == DYN_EVALUE);
+  OK(dyn_loess(fit, x, y, 30, 0.3, 0.2, NULL, &e) == DYN_OK);
+  OK(isfinite(fit[0]) && isfinite(fit[29]));
+  for (int i = 0; i < 30; i++) x[i] = 7; /* one place for all */
+  OK(dyn_loess(fit, x, y, 30, 0.3, 0.2, NULL, &e) == DYN_OK);
+  OK(isfinite(fit[0]) && isfinite(fit[29]));
+  OK(dyn_loess(fit, x, y, 30, 0.3, 1.5, NULL, &e) == DYN_EVALUE);
+  OK(dyn_loess(fit, x, y, 3, 0.3, 0, NULL, &e) == DYN_EVALUE);
   x[4] = (double)NAN;
-  OK(dyn_loess(fit, x, y, 30, 0.3, NULL, &e) == DYN_EVALUE);
+  OK(dyn_loess(fit, x, y, 30, 0.3, 0, NULL, &e) == DYN_EVALUE);
   x[4] = 1;
-  OUT_OF_MEMORY(dyn_loess(fit, x, y, 30, 0.3, NULL, NULL));
+  OUT_OF_MEMORY(dyn_loess(fit, x, y, 30, 0.3, 0, NULL, NULL));
+  OUT_OF_MEMORY(dyn_loess(fit, x, y, 30, 0.3, 0.2, NULL, NULL));
 }
 
 static dyn_status once(dyn_csr *x) {

@@ -166,6 +166,11 @@ static void digests(void) {
   OK(dyn_sha256_file(hex, copy, 3, &n, &e) == DYN_OK && n == 3);
   OK(strncmp(hex, "ba7816bf", 8) == 0);
   OK(dyn_sha256_file(hex, "/nonexistent", 0, NULL, &e) == DYN_EIO);
+  memcpy(bytes, "abc", 3);
+  store(3);
+  OK(dyn_md5_file(hex, copy, &e) == DYN_OK); /* RFC 1321, A.5 */
+  OK(strcmp(hex, "900150983cd24fb0d6963f7d28e17f72") == 0);
+  OK(dyn_md5_file(hex, "/nonexistent", &e) == DYN_EIO);
 }
 
 static dyn_status oom_write(void) {
@@ -188,6 +193,10 @@ static dyn_status oom_sha(void) {
   char hex[DYN_SHA256_LEN];
   return dyn_sha256_file(hex, path, 0, NULL, NULL);
 }
+static dyn_status oom_md5(void) {
+  char hex[DYN_MD5_LEN];
+  return dyn_md5_file(hex, path, NULL);
+}
 
 int main(void) {
   if (!mkdtemp(dir)) return 1;
@@ -208,6 +217,7 @@ int main(void) {
   OUT_OF_MEMORY(oom_read());
   OUT_OF_MEMORY(oom_add());
   OUT_OF_MEMORY(oom_sha());
+  OUT_OF_MEMORY(oom_md5());
   names();
   digests();
   unlink(path);

@@ -1,4 +1,5 @@
-# Golden numbers of tests/lua/prepare_spec.lua: the published formulas in numpy (as scanpy defines them).
+# Golden numbers of tests/lua/prepare_spec.lua: the published formulas in numpy (as scanpy defines them; what
+# scanpy itself computes is in from_scanpy.py).
 import numpy as np
 n, g = 40, 60
 i, j = np.meshgrid(np.arange(n), np.arange(g), indexing="ij")
@@ -28,19 +29,7 @@ def cell_ranger(X):
         w = b == k; med = np.median(d[w]); mad = np.median(abs(d[w] - med)) / 0.6744897501960817
         with np.errstate(all="ignore"): s[w] = (d[w] - med) / mad
     return s
-def loess(x, y, span):
-    q = max(4, int(np.floor(len(x) * span + 1e-5))); out = []
-    for x0 in x:
-        r = np.sort(abs(x - x0))[q - 1]; idx = np.argsort(abs(x - x0), kind="stable")[:q]
-        w = np.clip(1 - (abs(x[idx] - x0) / r) ** 3, 0, None) ** 3; A = np.vander((x[idx] - x0) / r, 3, increasing=True)
-        out.append(np.linalg.lstsq(A * np.sqrt(w)[:, None], y[idx] * np.sqrt(w), rcond=None)[0][0])
-    return np.array(out)
-def v3(C, span=.5):
-    m = C.mean(0); v = C.var(0, ddof=1); ok = v > 0; est = np.zeros(g)
-    est[ok] = loess(np.log10(m[ok]), np.log10(v[ok]), span); sd = np.sqrt(10 ** est)
-    K = np.minimum(C, sd * np.sqrt(n) + m)
-    return (n * m**2 + (K**2).sum(0) - 2 * K.sum(0) * m) / ((n - 1) * sd**2)
 def show(s): return [float("%.12g" % s[k]) for k in (0, 3, 10, 33, 59)]
-print("seurat", show(seurat(X))); print("cell_ranger", show(cell_ranger(X))); print("v3", show(v3(C)))
+print("seurat", show(seurat(X))); print("cell_ranger", show(cell_ranger(X)))
 P = X.astype("f8"); P = P - P.mean(0); w = np.linalg.svd(P, compute_uv=False) ** 2 / (n - 1)
 print("pca", [float("%.12g" % t) for t in w[:3]])

@@ -379,3 +379,60 @@ if core.read_long then
 else
   print "# skip perturbqa: no reader of tables"
 end
+
+test("controls with numbers, guides, alternatives in writing", function()
+  local is = label.control_test()
+  for _, s in ipairs { "non-targeting_00012", "NegCtrl0", "NT-3", "control 2", "Control1", "safe_targeting_7", "Non-Targeting" } do
+    assert(is(s), s)
+  end
+  for _, s in ipairs { "NT3", "NT5E", "CTRLA", "KLF1", "CONTROLLER", "MOCK1X" } do assert(not is(s), s) end
+  local known = { KLF1 = true, ["HLA-A"] = true, ["NKX2-1"] = true, H2AC = true }
+  for guide, gene in pairs { KLF1_sg2 = "KLF1", ["KLF1-g2"] = "KLF1", ["KLF1.1"] = "KLF1", KLF1_guide12 = "KLF1",
+    KLF1_sgRNA_2 = "KLF1", KLF1_pDS031 = "KLF1", sgKLF1 = "KLF1", sgKLF1_1 = "KLF1", ["HLA-A_2"] = "HLA-A" } do
+    assert(label.guide(guide, known) == gene, guide)
+  end
+  for _, s in ipairs { "NKX2-1", "KLF1", "KLF12", "KLF", "OTHER_1", "g2" } do assert(label.guide(s, known) == nil, s) end
+end)
+
+local function labels(list, opts)
+  local x = {}
+  for i = 1, #list do x[i] = { i, 1, 1 } end
+  return read({ x = x, genes = { "KLF1", "MAP2K6", "HLA-A" }, obs = { { "perturbation", list } } }, opts)
+end
+
+local function names(D) return table.concat(D.perturbation.names, " ") end
+
+test("labels of combinations in every writing that people use", function()
+  assert(names(labels { "ctrl", "KLF1+ctrl", "ctrl+MAP2K6", "MAP2K6+KLF1" }) == "control KLF1 MAP2K6 KLF1+MAP2K6")
+  assert(names(labels { "control", "KLF1", "MAP2K6_KLF1" }) == "control KLF1 KLF1+MAP2K6")
+  assert(names(labels { "control", "KLF1,ctrl", "MAP2K6,KLF1" }) == "control KLF1 KLF1+MAP2K6")
+  assert(names(labels { "non-targeting", "HLA-A", "KLF1|HLA-A" }) == "control HLA-A HLA-A+KLF1")
+  assert(names(labels { "NegCtrl10_NegCtrl0", "KLF1_NegCtrl0", "NegCtrl0_MAP2K6" }, { perturbation = "perturbation" })
+    == "control KLF1 MAP2K6")
+  local D = labels { "non-targeting_1", "KLF1_sg1", "KLF1_sg2", "KLF1_sg1+MAP2K6_sg2", "KLF1_sg1+KLF1_sg2" }
+  assert(names(D) == "control KLF1 KLF1 KLF1+MAP2K6 KLF1", names(D))
+  assert(D.notes[#D.notes - 1]:find "3 names of guides stand for their genes" or D.notes[#D.notes]:find "guides", D.notes[#D.notes])
+  assert(names(labels({ "control", "KLF1_sg1", "KLF1_sg2" }, { guides = false })) == "control KLF1_sg1 KLF1_sg2")
+  raises("names KLF1 twice", labels, { "control", "KLF1+KLF1" })
+end)
+
+test("symbols: genes and labels by a table of aliases, with a report", function()
+  local path = os.tmpname()
+  core.write_file(path, "symbol\talias\tensembl\nKLF1\tEKLF\tENSG00000105610\nGATA1\tERYF1|GF1\tENSG00000102145\n"
+    .. "HBB\tbeta-globin\tENSG00000244734\n")
+  local D = read({ x = { { 1, 2, 0 }, { 2, 9, 1 }, { 4, 0, 2 } }, genes = { "EKLF", "ENSG00000102145.7", "FOO" },
+    obs = { { "perturbation", { "control", "EKLF", "GF1+EKLF" } } } }, { symbols = path })
+  assert(table.concat(D.genes, " ") == "KLF1 GATA1 FOO" and names(D) == "control KLF1 GATA1+KLF1", names(D))
+  assert(D.symbols.report.mapped == 2 and D.symbols.report.unmatched[1] == "FOO")
+  assert(table.concat(D.notes, "\n"):find "symbols: 2 of 3 names mapped")
+  local twice = read({ x = { { 1, 2 }, { 2, 9 } }, genes = { "EKLF", "KLF1" },
+    obs = { { "perturbation", { "control", "EKLF" } } } }, { symbols = path })
+  assert(table.concat(twice.genes, " ") == "EKLF KLF1")
+  core.write_file(path .. ".csv", "perturbation,gene,value\nEKLF,ENSG00000244734,1\nERYF1,HBB,2\n")
+  local ok, e = pcall(data.read, path .. ".csv", { symbols = path, kind = "effect" })
+  os.remove(path)
+  os.remove(path .. ".csv")
+  assert(ok, tostring(e))
+  assert(e.genes[1] == "ENSG00000244734" or e.genes[1] == "HBB")
+  assert(names(e) == "KLF1 GATA1", names(e))
+end)

@@ -172,6 +172,11 @@ end)
 
 test("digests", function()
   assert(core.sha256 "" == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+  local path = temporary ".txt"
+  core.write_file(path, "message digest") -- RFC 1321, A.5
+  assert(core.md5_file(path) == "f96b697d7cb7938d525a2f31aaf161d0")
+  os.remove(path)
+  assert(not pcall(core.md5_file, "/nonexistent/x"))
 end)
 
 test("allocation failures leak nothing and leave no file", function()

@@ -86,4 +86,8 @@ name is a plain error.]],
     sig = "core.sha256_file(path) -> 64 hexadecimal digits",
     doc = "SHA-256 of the bytes of a file, read in blocks. Raises EIO.",
   },
+  ["md5_file"] = {
+    sig = "core.md5_file(path) -> 32 hexadecimal digits",
+    doc = "MD5 (RFC 1321) of the bytes of a file, what archives publish: it finds damage, not malice. Raises EIO.",
+  },
 }

@@ -16,7 +16,9 @@ EVALUE: fewer than two cells in a group. O(nnz log cells).]],
 with a number per column. Double tensors. Two passes, O(nnz).]],
   },
   ["loess"] = {
-    sig = "core.loess(x, y[, span = 0.3]) -> Tensor double",
-    doc = [[Local quadratic regression with tricube weights (Cleveland, 1979), fitted at every x itself. Raises EVALUE. O(n^2 span).]],
+    sig = "core.loess(x, y[, span = 0.3[, cell = 0.2]]) -> Tensor double",
+    doc = [[Local quadratic regression with tricube weights (Cleveland, 1979): fitted at medians that cut the line into pieces
+of span n cell points, a cubic between them, as loess of R and scikit-misc; with cell = 0 at every x. Raises EVALUE. O(n
+log n + n / cell); cell = 0: O(n^2 span).]],
   },
 }
