@@ -11,6 +11,7 @@ local experiment = require "dynamo.experiment"
 local label = require "dynamo.label"
 local model = require "dynamo.model"
 local recipe = require "dynamo.recipe"
+local release = require "dynamo.release"
 local split = require "dynamo.split"
 
 local M = {}
@@ -67,7 +68,7 @@ end
 local function common(set, o, t)
   t.baselines, t.seeds, t.draws, t.report = more_rows(set, o), o.seeds, o.draws, o.report
   t.embedding, t.graph = set.embeddings[1].recipe, set.graph
-  t.model = t.model or set.model
+  t.model, t.metrics = t.model or set.model, release.keys(t.data)
   t.train = o.train
   return experiment.experiment(t)
 end

@@ -6,34 +6,44 @@
 local core = require "dynamo.core"
 local json = require "dynamo.json"
 local label = require "dynamo.label"
+local metrics = require "dynamo.metrics"
 local plot = require "dynamo.plot"
 local report = require "dynamo.report"
 local tabular = require "dynamo.table"
 
 local M = {}
 
--- Columns of a table, the first of each that the results have: key, head, whether less is better.
+-- Columns of the tables: key, head, and where they belong (with or without cells, combinations).
 local COLUMNS = {
-  effect = { { { "pearson@control/all-target" }, "control" }, { { "pearson@centroid/all-target" }, "centroid" },
-    { { "pearson@control/de20-target", "pearson@control/top20-target" }, "top 20" },
-    { { "relerr@control/all" }, "relerr", true }, { { "pds_l2" }, "pds" } },
-  label = { { { "auroc" }, "AUROC" }, { { "ap" }, "AP" } },
+  effect = { { "pearson@control/all-target", "control" }, { "pearson@centroid/all-target", "centroid" },
+    { "pearson@control/de20-target", "DE 20", cells = true }, { "pearson@control/top20-target", "top 20", cells = false },
+    { "pearson@centroid/top1000-target", "centroid, top 1000" }, { "interaction@control/all", "interaction", combinations = true },
+    { "relerr@control/all", "relerr" }, { "pds_l2", "pds" } },
+  label = { { "auroc", "AUROC" }, { "ap", "AP" } },
 }
 
 local KINDS = { model = 1, ablation = 2, baseline = 3, control = 4, reference = 5 }
 
 -- ---- results to cells --------------------------------------------------------------------
 
--- The columns whose keys are scored, as { key, head, less }.
+--- The keys of the columns that suit some data: what experiments of a benchmark are told to score.
+---@param R table Responses
+---@return string[]
+function M.keys(R)
+  local out, combinations = {}, false
+  for _, row in ipairs(R.rows) do combinations = combinations or #row.targets > 1 end
+  for _, c in ipairs(COLUMNS[R.kind == "label" and "label" or "effect"]) do
+    if (c.cells == nil or c.cells == (R.cells ~= nil)) and (not c.combinations or combinations) then out[#out + 1] = c[1] end
+  end
+  return out
+end
+
+-- The columns that results have, as { key, head, less = smaller is better }.
 local function heads_of(results)
-  local out, scored = {}, results:main().values[1]
+  local out, wanted, scored = {}, {}, results:main().values[1]
+  for _, key in ipairs(M.keys(results.R)) do wanted[key] = true end
   for _, c in ipairs(COLUMNS[results.kind]) do
-    for _, key in ipairs(c[1]) do
-      if scored[key] then
-        out[#out + 1] = { key = key, head = c[2], less = c[3] or false }
-        break
-      end
-    end
+    if wanted[c[1]] and scored[c[1]] then out[#out + 1] = { key = c[1], head = c[2], less = metrics.better(c[1]) < 0 } end
   end
   return out
 end
@@ -59,6 +69,13 @@ local function rows_of(results, context, group, heads)
   return out
 end
 
+-- Dynamic range of every column, by key, where there are cells to tell.
+local function ranges_of(results, context, heads)
+  local out = {}
+  for _, h in ipairs(heads) do out[h.key] = results:range(h.key, context) end
+  return next(out) and out or nil
+end
+
 local function base(cell)
   return { id = cell.id, protocol = cell.protocol, title = cell.title, set = cell.set, contexts = json.array {},
     claims = json.array {} }
@@ -73,6 +90,7 @@ function M.experiment(cell, results)
   for _, context in ipairs(results.contexts) do
     for _, group in ipairs(results:groups(context)) do
       local t = { name = context, group = group, heads = json.array(heads), rows = rows_of(results, context, group, heads) }
+      if group == "all" then t.ranges = ranges_of(results, context, heads) end
       for _, m in ipairs(cell.missing or {}) do t.rows[#t.rows + 1] = { model = m.model, kind = "baseline", reason = m.reason } end
       out.contexts[#out.contexts + 1] = t
     end
@@ -144,8 +162,11 @@ local function score_cell(s, note)
 end
 
 local function cost_cells(r, note)
-  return r.seconds and tabular.number(r.seconds, r.seconds < 10 and 2 or 0) or note "not timed: made of another row's predictions",
-    r.peak and ("%.0f"):format(r.peak / 2 ^ 20) or note "the system does not tell the peak of memory"
+  if not r.seconds then
+    local why = note "not a model: nothing is fitted"
+    return why, why
+  end
+  return tabular.number(r.seconds, r.seconds < 10 and 2 or 0), r.peak and ("%.0f"):format(r.peak / 2 ^ 20) or note "the system does not tell the peak of memory"
 end
 
 local function line_of(r, heads, note)
@@ -164,6 +185,18 @@ local function line_of(r, heads, note)
   return line
 end
 
+-- How far the duplicate is from the train mean in each column: near 0, a column cannot tell models apart.
+local function range_line(c, note)
+  local line = { "dynamic range", "none" }
+  for _, h in ipairs(c.heads) do
+    local v = c.ranges[h.key]
+    line[#line + 1] = v and tabular.number(v, 3) or note "no dynamic range: too few cells, or a metric without one"
+  end
+  local why = note "not a model: nothing is fitted"
+  line[#line + 1], line[#line + 2], line[#line + 3] = why, why, why
+  return line
+end
+
 local function table_of(cell, c)
   local list, note = footnotes()
   local t = { title = ("%s, %s%s"):format(cell.title, label.safe(c.name), c.group ~= "all" and ", " .. c.group or ""),
@@ -175,15 +208,17 @@ local function table_of(cell, c)
     t.rows[i] = line_of(r, c.heads, note)
     for _, v in ipairs(t.rows[i]) do few = few or type(v) == "string" and v:sub(-1) == "*" end
   end
+  if c.ranges then t.rows[#t.rows + 1] = range_line(c, note) end
   for i, reason in ipairs(list) do t.notes[i] = ("(%s) %s"):format(string.char(96 + i), reason) end
   if few then t.notes[#t.notes + 1] = "* fewer than 5 perturbations: no interval" end
   return t
 end
 
 local EXPLAINED = "Means over tested perturbations with 95% bootstrap intervals (n of them). control, centroid: Pearson of the "
-  .. "changes over all genes without the targets, less the control or the mean training response; top 20: of the 20 genes that "
-  .. "changed most; relerr: length of the error over that of the change; pds: share of the other tested perturbations whose truth "
-  .. "is farther from the prediction, .5 by chance. s and MB: fit and predict, all seeds; memory beyond what was in use before."
+  .. "changes over all genes without the targets, less the control or the mean training response; DE 20, top 20: of "
+  .. "the 20 genes that differ or changed most; interaction: of what is not the sum of the singles; relerr: length of the error "
+  .. "over that of the change; pds: share of the other tested perturbations whose truth is farther from the prediction, .5 by "
+  .. "chance. s and MB: fit and predict, all seeds; memory beyond what was in use before."
 
 --- Tables of one cell: { title, columns, rows, notes } each; none for a cell that does not apply.
 ---@param cell table
