@@ -1,4 +1,5 @@
 --- The report of a run: which figures and tables, and the sentences around them.
+local calibration = require "dynamo.calibration"
 local core = require "dynamo.core"
 local evaluate = require "dynamo.evaluate"
 local label = require "dynamo.label"
@@ -324,6 +325,8 @@ function M.report(results)
     tables[#tables + 1] = comparisons(results, context)
     tables[#tables + 1] = more_scores(results, context)
   end
+  local calibrated = results:calibration()
+  if calibrated then tables[#tables + 1] = calibration.table(calibrated) end
   for _, t in ipairs(tables) do t.marks = nil end
   local intro = { o.question }
   for _, line in ipairs(results:claims()) do intro[#intro + 1] = line end

@@ -23,6 +23,13 @@ local HEAD = {
   label = { { "auroc", "AUROC" } },
 }
 
+--- Calibrated intervals of the main model (calibration.of), computed once; nil where there can be none.
+---@return table?
+function class:calibration()
+  if self.calibrated == nil then self.calibrated = require("dynamo.calibration").of(self) or false end
+  return self.calibrated or nil
+end
+
 --- The columns that a run computes: those asked for and those that its tables need; nil: evaluate.columns.
 ---@param asked string[]?
 ---@param kind string  of the responses
