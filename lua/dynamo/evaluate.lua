@@ -372,22 +372,21 @@ M.schema.paired = { names_b = { type = "table", help = "names of the second meth
 for k, v in pairs(interval_rules) do M.schema.paired[k] = v end
 
 --- Difference a - b on the same perturbations: mean with a bootstrap interval, sign-flip p (exact for n <= 20), in how
---- many a is better.
+--- many a is better, and `wilcoxon`, the p of the signed-rank test.
 ---@param a table  values, or one list per seed
 ---@param b table
 ---@param opts? table  names (of the values), names_b, level, draws, seed
----@return table { mean, lo, hi, p, n, wins }
+---@return table { mean, lo, hi, p, wilcoxon, n, wins }
 function M.paired(a, b, opts)
   local o = options.check("evaluate.paired", opts, M.schema.paired)
   local x, y = aligned(a, b, o.names, o.names_b)
   if #x == 0 then return { n = 0, wins = 0, mean = NAN } end
   local how = { seed = o.seed, draws = o.draws, level = o.level }
   local r = core.paired(core.tensor(x, "double"), core.tensor(y, "double"), how)
-  if #x <= 20 then
-    local d = {}
-    for i = 1, #x do d[i] = x[i] - y[i] end
-    r.p = exact_flip(d)
-  end
+  local d = {}
+  for i = 1, #x do d[i] = x[i] - y[i] end
+  if #x <= 20 then r.p = exact_flip(d) end
+  r.wilcoxon = M.wilcoxon(d).p
   if #x < 5 then r.lo, r.hi = nil, nil end
   return r
 end

@@ -324,6 +324,7 @@ function M.report(results)
   for _, context in ipairs(results.contexts) do
     tables[#tables + 1] = comparisons(results, context)
     tables[#tables + 1] = more_scores(results, context)
+    tables[#tables + 1] = require("dynamo.strata").table(results, context)
   end
   local calibrated = results:calibration()
   if calibrated then tables[#tables + 1] = calibration.table(calibrated) end
