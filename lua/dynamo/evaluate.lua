@@ -391,18 +391,6 @@ function M.paired(a, b, opts)
   return r
 end
 
--- Mid-ranks of a sorted list of absolute values, and the sum of t^3 - t over ties.
-local function ranks_of(size)
-  local out, ties, i = {}, 0, 1
-  while i <= #size do
-    local j = i
-    while j < #size and size[j + 1] == size[i] do j = j + 1 end
-    for k = i, j do out[k] = (i + j) / 2 end
-    ties, i = ties + (j - i + 1) ^ 3 - (j - i + 1), j + 1
-  end
-  return out, ties
-end
-
 -- P(W <= w) for the sum of ranks of n signs.
 local function exact_ranks(n, w)
   local count = { [0] = 1 }
@@ -425,10 +413,9 @@ function M.wilcoxon(d)
   end
   local n = #list
   if n == 0 then return { w = 0, p = 1, n = 0 } end
-  table.sort(list, function(a, b) return math.abs(a) < math.abs(b) end)
   local size, plus = {}, 0
   for i, v in ipairs(list) do size[i] = math.abs(v) end
-  local rank, ties = ranks_of(size)
+  local rank, ties = metrics.midranks(size)
   for i, v in ipairs(list) do plus = plus + (v > 0 and rank[i] or 0) end
   local w = math.min(plus, n * (n + 1) / 2 - plus)
   if n <= 50 and ties == 0 then return { w = w, p = math.min(1, 2 * exact_ranks(n, w)), n = n } end
