@@ -184,4 +184,99 @@ function class.__tostring(c)
     table.concat(parts, ", "))
 end
 
+-- ---- of a run ------------------------------------------------------------------------------
+
+--- Variance of the observed mean of each row and gene, s^2 / n over its cells: Tensor (#rows, G), or nil without cells. A row
+--- of one cell has that of the others.
+---@param R table Responses
+---@param rows integer[]
+---@return userdata?
+function M.noise(R, rows)
+  if not R.cells then return nil end
+  local lists, blocks, sum, known = {}, {}, nil, 0
+  for cell, r in ipairs(R.cells.row_of) do
+    lists[r] = lists[r] or {}
+    table.insert(lists[r], cell)
+  end
+  for k, i in ipairs(rows) do
+    local own = lists[i] or {}
+    if #own > 1 then
+      local x = R.cells.x:index(1, own)
+      local v = core.column_moments(core.is_sparse(x) and x or core.sparse_from_dense(x)).variance
+      blocks[k], sum, known = (v / #own):reshape(1, #R.genes), sum and sum + v or v, known + 1
+    end
+  end
+  local pooled = (sum and sum / known or core.zeros(#R.genes, "double")):reshape(1, #R.genes)
+  for k in ipairs(rows) do blocks[k] = blocks[k] or pooled end
+  return core.cat(blocks, 1)
+end
+
+-- Mean, spread, truth, mask, noise and distance of rows, by the ensemble.
+local function measured(results, fitted, rows)
+  local R, list = results.R, {}
+  for k, i in ipairs(rows) do list[k] = R.rows[i] end
+  local ok, members, flags = pcall(M.members, fitted, list)
+  if not ok then return nil end
+  local mean, spread = M.spread(members)
+  local distance = require("dynamo.predictions").distances(results.graph, R:targets(results.splits[1].train), list)
+  return { mean = mean, spread = spread, y = R.delta:index(1, rows), mask = R.mask and R.mask:index(1, rows), flags = flags,
+    noise = M.noise(R, rows), distance = distance and distance:totable() or nil }
+end
+
+local LEAST = 5 -- held-out rows
+
+--- Intervals of the main model of a run (first seed): factors fitted on the validation rows, by distance in the network, and how
+--- they hold on the test rows. nil where the model is no ensemble, or fewer than 5 rows validate.
+---@param results table
+---@return table? { calibration, sd = Tensor (#test, G) of the model alone, all = calibration.report, plain = the same of the raw
+---  spread, groups = { { name, n, report } } by distance and coverage }
+function M.of(results)
+  local S, fitted = results.splits[1], results:main().fitted
+  if results.kind == "label" or not fitted or #S.validate < LEAST then return nil end
+  local held = measured(results, fitted, S.validate)
+  local test = held and measured(results, fitted, S.test)
+  if not test then return nil end
+  local c = M.fit(held.mean, held.spread, held.y, { distance = held.distance, noise = held.noise, mask = held.mask })
+  local sd = c:sd(test.spread, test.distance, test.noise)
+  local plain = test.noise and (test.spread:square() + test.noise):sqrt() or test.spread
+  local out = { calibration = c, sd = c:sd(test.spread, test.distance), groups = {}, plain = M.report(test.mean, plain, test.y, {
+    mask = test.mask }), all = M.report(test.mean, sd, test.y, { mask = test.mask }) }
+  local by = {}
+  for k in ipairs(S.test) do
+    for _, name in ipairs { test.distance and ("distance %d"):format(test.distance[k]) or false, "coverage " .. test.flags[k] } do
+      if name then
+        by[name] = by[name] or {}
+        table.insert(by[name], k)
+      end
+    end
+  end
+  for _, name in ipairs(label.sorted_keys(by)) do
+    local at = by[name]
+    out.groups[#out.groups + 1] = { name = name, n = #at, report = M.report(test.mean:index(1, at), sd:index(1, at),
+      test.y:index(1, at), { mask = test.mask and test.mask:index(1, at) }) }
+  end
+  return out
+end
+
+--- The table of calibration.of for a report: coverage at each level, calibration error, CRPS.
+---@param of table
+---@return table { title, columns, rows, notes }
+function M.table(of)
+  local t = { title = "calibration of intervals, first seed", rows = {}, columns = { "rows", "n" }, notes = {
+    tostring(of.calibration), "Share of observed values inside intervals of the predicted mean, for all tested perturbations and "
+      .. "genes; unresponsive genes are easy and dominate." } }
+  for _, l in ipairs(of.all.levels) do t.columns[#t.columns + 1] = ("%g%%"):format(100 * l.level) end
+  for _, name in ipairs { "error", "crps" } do t.columns[#t.columns + 1] = name end
+  local function add(name, n, r)
+    local line = { name, n }
+    for _, l in ipairs(r.levels) do line[#line + 1] = l.coverage end
+    line[#line + 1], line[#line + 2] = r.error, r.crps
+    t.rows[#t.rows + 1] = line
+  end
+  add("all", "", of.all)
+  add("all, spread as it is", "", of.plain)
+  for _, g in ipairs(of.groups) do add(g.name, g.n, g.report) end
+  return t
+end
+
 return M

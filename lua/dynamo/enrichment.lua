@@ -5,6 +5,7 @@
 --     dynamo.enrichment.hypergeometric(top, sets, genes)    -- the top genes against all measured ones
 local core = require "dynamo.core"
 local err = require "dynamo.error"
+local metrics = require "dynamo.metrics"
 local options = require "dynamo.options"
 
 local M = { schema = {} }
@@ -85,19 +86,6 @@ function M.hypergeometric(top, sets, genes, opts)
   return finish(out)
 end
 
--- Mid-ranks of all values, and 1 - sum(t^3 - t)/(n^3 - n) over ties.
-local function ranks(values)
-  local order, v = values:argsort(), values:totable()
-  local out, ties, n, i = {}, 0, #order, 1
-  while i <= n do
-    local j = i
-    while j < n and v[order[j + 1]] == v[order[i]] do j = j + 1 end
-    for k = i, j do out[order[k]] = (i + j) / 2 end
-    ties, i = ties + (j - i + 1) ^ 3 - (j - i + 1), j + 1
-  end
-  return out, 1 - ties / (n ^ 3 - n)
-end
-
 M.schema.ranked = size_rules
 
 --- Pre-ranked enrichment: whether the values of a set's genes are shifted against all others (rank sum with mid-ranks, normal
@@ -111,7 +99,8 @@ M.schema.ranked = size_rules
 function M.ranked(values, genes, sets, opts)
   local o = options.check("enrichment.ranked", opts, M.schema.ranked)
   local n, out, z = #genes, {}, {}
-  local rank, ties = ranks(values)
+  local rank, ties = metrics.midranks(values:totable())
+  ties = 1 - ties / (n ^ 3 - n)
   for _, set in ipairs(measured(sets, genes, o)) do
     local m, sum = #set.at, 0
     for _, j in ipairs(set.at) do sum = sum + rank[j] end

@@ -372,36 +372,23 @@ M.schema.paired = { names_b = { type = "table", help = "names of the second meth
 for k, v in pairs(interval_rules) do M.schema.paired[k] = v end
 
 --- Difference a - b on the same perturbations: mean with a bootstrap interval, sign-flip p (exact for n <= 20), in how
---- many a is better.
+--- many a is better, and `wilcoxon`, the p of the signed-rank test.
 ---@param a table  values, or one list per seed
 ---@param b table
 ---@param opts? table  names (of the values), names_b, level, draws, seed
----@return table { mean, lo, hi, p, n, wins }
+---@return table { mean, lo, hi, p, wilcoxon, n, wins }
 function M.paired(a, b, opts)
   local o = options.check("evaluate.paired", opts, M.schema.paired)
   local x, y = aligned(a, b, o.names, o.names_b)
   if #x == 0 then return { n = 0, wins = 0, mean = NAN } end
   local how = { seed = o.seed, draws = o.draws, level = o.level }
   local r = core.paired(core.tensor(x, "double"), core.tensor(y, "double"), how)
-  if #x <= 20 then
-    local d = {}
-    for i = 1, #x do d[i] = x[i] - y[i] end
-    r.p = exact_flip(d)
-  end
+  local d = {}
+  for i = 1, #x do d[i] = x[i] - y[i] end
+  if #x <= 20 then r.p = exact_flip(d) end
+  r.wilcoxon = M.wilcoxon(d).p
   if #x < 5 then r.lo, r.hi = nil, nil end
   return r
-end
-
--- Mid-ranks of a sorted list of absolute values, and the sum of t^3 - t over ties.
-local function ranks_of(size)
-  local out, ties, i = {}, 0, 1
-  while i <= #size do
-    local j = i
-    while j < #size and size[j + 1] == size[i] do j = j + 1 end
-    for k = i, j do out[k] = (i + j) / 2 end
-    ties, i = ties + (j - i + 1) ^ 3 - (j - i + 1), j + 1
-  end
-  return out, ties
 end
 
 -- P(W <= w) for the sum of ranks of n signs.
@@ -426,10 +413,9 @@ function M.wilcoxon(d)
   end
   local n = #list
   if n == 0 then return { w = 0, p = 1, n = 0 } end
-  table.sort(list, function(a, b) return math.abs(a) < math.abs(b) end)
   local size, plus = {}, 0
   for i, v in ipairs(list) do size[i] = math.abs(v) end
-  local rank, ties = ranks_of(size)
+  local rank, ties = metrics.midranks(size)
   for i, v in ipairs(list) do plus = plus + (v > 0 and rank[i] or 0) end
   local w = math.min(plus, n * (n + 1) / 2 - plus)
   if n <= 50 and ties == 0 then return { w = w, p = math.min(1, 2 * exact_ranks(n, w)), n = n } end

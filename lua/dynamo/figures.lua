@@ -1,4 +1,5 @@
 --- The report of a run: which figures and tables, and the sentences around them.
+local calibration = require "dynamo.calibration"
 local core = require "dynamo.core"
 local evaluate = require "dynamo.evaluate"
 local label = require "dynamo.label"
@@ -323,7 +324,10 @@ function M.report(results)
   for _, context in ipairs(results.contexts) do
     tables[#tables + 1] = comparisons(results, context)
     tables[#tables + 1] = more_scores(results, context)
+    tables[#tables + 1] = require("dynamo.strata").table(results, context)
   end
+  local calibrated = results:calibration()
+  if calibrated then tables[#tables + 1] = calibration.table(calibrated) end
   for _, t in ipairs(tables) do t.marks = nil end
   local intro = { o.question }
   for _, line in ipairs(results:claims()) do intro[#intro + 1] = line end

@@ -313,6 +313,22 @@ end
 ---@return integer
 function M.better(key) return M.definition(key:match "^[^@]+").better end
 
+--- Mid-ranks 1 .. n of a list of numbers, and the sum of t^3 - t over groups of t equal ones.
+---@param values number[]
+---@return number[] ranks, number ties
+function M.midranks(values)
+  local order, out, ties, n, i = {}, {}, 0, #values, 1
+  for k = 1, n do order[k] = k end
+  table.sort(order, function(a, b) return values[a] < values[b] or values[a] == values[b] and a < b end)
+  while i <= n do
+    local j = i
+    while j < n and values[order[j + 1]] == values[order[i]] do j = j + 1 end
+    for k = i, j do out[order[k]] = (i + j) / 2 end
+    ties, i = ties + (j - i + 1) ^ 3 - (j - i + 1), j + 1
+  end
+  return out, ties
+end
+
 -- ---- functions on matrices ----------------------------------------------------------------
 
 M.schema.rows = {

@@ -2,7 +2,8 @@
 --
 -- X: predicted mean profile (control + change; labels: the score). obs: perturbation, context, group, coverage (how it was
 -- predicted), distance (edges of the graph to the nearest training gene, the farthest of the row's genes; -1 unreachable),
--- n_cells. var: symbol. layers: control, delta, and observed (the measured change) where it is known.
+-- n_cells. var: symbol. layers: control, delta, observed (the measured change) where it is known, and sd (of the model,
+-- calibrated on validation rows) where the model is an ensemble.
 local core = require "dynamo.core"
 local json = require "dynamo.json"
 local responses = require "dynamo.responses"
@@ -47,7 +48,7 @@ end
 --- Write a table of predictions.
 ---@param path string
 ---@param p table { rows = { { perturbation, context, coverage, n_cells?, group? } }, genes, control = Tensor (n, G),
----  delta = Tensor (n, G), observed = Tensor or nil, distance = Tensor or nil, about = table for uns.dynamo }
+---  delta = Tensor (n, G), observed = Tensor or nil, sd = Tensor or nil, distance = Tensor or nil, about = table for uns.dynamo }
 function M.save(path, p)
   local names, cells = {}, {}
   for i, r in ipairs(p.rows) do
@@ -64,7 +65,7 @@ function M.save(path, p)
   core.h5ad_write(path, { x = (p.control + p.delta):to "float", obs_names = names, var_names = p.genes, obs = obs,
     var = { { name = "symbol", values = p.genes } }, uns = { dynamo = json.encode(p.about) },
     layers = { control = p.control:to "float", delta = p.delta:to "float",
-      observed = p.observed and p.observed:to "float" } })
+      observed = p.observed and p.observed:to "float", sd = p.sd and p.sd:to "float" } })
 end
 
 --- The main model's predictions of the test rows of the first seed of Results.
@@ -79,7 +80,9 @@ function M.write(path, results)
       coverage = main.flags[1][k] or "embedding", group = S.group[i] or "all" }
     control[k] = R:control_index(r.context)
   end
+  local calibrated = results:calibration()
   M.save(path, { rows = rows, genes = R.genes, control = R.control:index(1, control), delta = main.first,
+    sd = calibrated and calibrated.sd,
     observed = responses.pick(R.delta, S.test), distance = M.distances(results.graph, R:targets(S.train), rows),
     about = { version = core.version, experiment = results.experiment.options.name, model = tostring(main.recipe),
       seed = results.seeds[1], split = tostring(S), kind = R.kind,

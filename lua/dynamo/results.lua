@@ -23,6 +23,13 @@ local HEAD = {
   label = { { "auroc", "AUROC" } },
 }
 
+--- Calibrated intervals of the main model (calibration.of), computed once; nil where there can be none.
+---@return table?
+function class:calibration()
+  if self.calibrated == nil then self.calibrated = require("dynamo.calibration").of(self) or false end
+  return self.calibrated or nil
+end
+
 --- The columns that a run computes: those asked for and those that its tables need; nil: evaluate.columns.
 ---@param asked string[]?
 ---@param kind string  of the responses
@@ -68,15 +75,17 @@ function class:row(model, embedding)
     or ""), options.suggestion(embedding or model, names)) }
 end
 
--- Values of a key and their names per seed, in one context (nil: any) and group ("all": any).
-local function collect(self, row, key, context, group)
+-- Values of a key and their names per seed, in one context (nil: any) and group ("all": any); with `defined` without those of
+-- predictions that say nothing.
+local function collect(self, row, key, context, group, defined)
   local values, names = {}, {}
   for k in ipairs(self.seeds) do
     local list, at = row.values[k][key], self.places[k]
     values[k], names[k] = {}, {}
     for i = 1, list and #at.names or 0 do
       if (not context or at.context[i] == context) and (group == "all" or at.group[i] == group) then
-        values[k][#values[k] + 1], names[k][#names[k] + 1] = list[i], at.names[i]
+        local nothing = defined and row.status[k][key] and row.status[k][key][i] == "const_pred"
+        values[k][#values[k] + 1], names[k][#names[k] + 1] = nothing and 0 / 0 or list[i], at.names[i]
       end
     end
   end
@@ -102,6 +111,16 @@ function class:summary(r, key, context, group)
   r, group = row_of(self, r), group or "all"
   return remembered(self, { "summary", r.model, r.embedding, key, tostring(context), group }, function()
     local values, names = collect(self, r, key, context, group)
+    return evaluate.summarise(values, { names = names, draws = self.experiment.options.draws })
+  end)
+end
+
+--- The same without predictions that say nothing (status const_pred), which count 0 in the summary.
+---@return table
+function class:defined(r, key, context, group)
+  r, group = row_of(self, r), group or "all"
+  return remembered(self, { "defined", r.model, r.embedding, key, tostring(context), group }, function()
+    local values, names = collect(self, r, key, context, group, true)
     return evaluate.summarise(values, { names = names, draws = self.experiment.options.draws })
   end)
 end
@@ -238,6 +257,10 @@ local function score_lines(self, add, r, context, group, key)
   end
   local s = self:summary(r, key, context, group)
   if s.n > 0 then add(r, context, "all", group, key, s.mean == s.mean and s.mean or nil, s.lo, s.hi, s.n_defined) end
+  local d = self:defined(r, key, context, group)
+  if d.n_defined < s.n_defined then
+    add(r, context, "all", group, key:gsub("^[^@]+", "%0_defined", 1), d.mean == d.mean and d.mean or nil, d.lo, d.hi, d.n_defined)
+  end
 end
 
 -- Paired differences of the main model to every baseline, and retentions.
@@ -252,6 +275,7 @@ local function comparison_lines(self, add, context)
         if d.n > 0 then
           add(pair, context, "all", "all", metric, d.mean, d.lo, d.hi, d.n)
           add(pair, context, "all", "all", metric:gsub("_difference", "_difference_p", 1), d.p, nil, nil, d.n)
+          add(pair, context, "all", "all", metric:gsub("_difference", "_difference_wilcoxon", 1), d.wilcoxon, nil, nil, d.n)
         end
       end
     end
@@ -295,38 +319,9 @@ end
 ---@return string
 function class:csv() return tabular.csv(M.columns, self:lines()) end
 
--- "pearson@control/all=const_pred; ..." of one value.
-local function statuses(r, k, i, keys)
-  local out = {}
-  for _, key in ipairs(keys) do
-    local why = r.status and r.status[k] and r.status[k][key] and r.status[k][key][i]
-    if why then out[#out + 1] = key .. "=" .. why end
-  end
-  return table.concat(out, "; ")
-end
-
---- The text of perturbations.csv: a line per row of the table, seed and tested perturbation (labels: gene), with group, cells,
---- coverage, what was not scored as usual and why, and a column per score.
+--- The text of perturbations.csv, see dynamo.strata.
 ---@return string
-function class:perturbations()
-  local keys, lines = keys_of(self), {}
-  local columns = { "model", "embedding", "context", "seed", "name", "group", "n_cells", "coverage", "status" }
-  local fixed = #columns
-  for _, key in ipairs(keys) do columns[#columns + 1] = key end
-  for _, r in ipairs(self.rows) do
-    for k, seed in ipairs(self.seeds) do
-      local at, S = self.places[k], self.splits[k]
-      for i, name in ipairs(at.names) do
-        local row = self.kind ~= "label" and self.R.rows[S.test[i]] or nil
-        local line = { r.model, r.embedding, at.context[i], seed, row and row.perturbation or name, at.group[i],
-          row and row.n_cells or "", row and r.flags[k] and r.flags[k][i] or "", statuses(r, k, i, keys) }
-        for j, key in ipairs(keys) do line[fixed + j] = (r.values[k][key] or {})[i] or 0 / 0 end
-        lines[#lines + 1] = line
-      end
-    end
-  end
-  return tabular.csv(columns, lines)
-end
+function class:perturbations() return require("dynamo.strata").csv(self, keys_of(self)) end
 
 -- ---- tables ------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 #include "eval/metrics.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const names[DYN_NMETRIC] = {
     "pearson", "spearman", "cosine", "mse", "rmse",      "mae",     "l2",
@@ -27,10 +29,46 @@ static int ascending(const void *a, const void *b) {
   return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Replace v[0 .. n-1] by mid-ranks 1 .. n; 'w' has room for n items. */
+/* Bits in the order of the numbers; -0 is 0. */
+static uint64_t key(double v) {
+  uint64_t bits;
+  v += 0.0;
+  memcpy(&bits, &v, sizeof bits);
+  return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
+
+#define FEW 200 /* items that comparing sorts as fast */
+
+/* Sort w[0 .. n-1], whose places ascend, by number and then place: a byte of
+** the key after the other, the lowest first. 'w' has room for 2 n items. */
+static void sort(item *w, ptrdiff_t n) {
+  ptrdiff_t count[8][256] = {{0}};
+  item *from = w, *to = w + n;
+  if (n < FEW) {
+    qsort(w, (size_t)n, sizeof *w, ascending);
+    return;
+  }
+  for (ptrdiff_t i = 0; i < n; i++)
+    for (int b = 0; b < 8; b++) count[b][key(w[i].v) >> 8 * b & 255]++;
+  for (int b = 0; b < 8; b++) {
+    ptrdiff_t *c = count[b], sum = 0;
+    if (c[key(w[0].v) >> 8 * b & 255] == n) continue; /* all the same */
+    for (int k = 0; k < 256; k++) {
+      ptrdiff_t here = c[k];
+      c[k] = sum, sum += here;
+    }
+    for (ptrdiff_t i = 0; i < n; i++)
+      to[c[key(from[i].v) >> 8 * b & 255]++] = from[i];
+    item *t = from;
+    from = to, to = t;
+  }
+  if (from != w) memcpy(w, from, (size_t)n * sizeof *w);
+}
+
+/* Replace v[0 .. n-1] by mid-ranks 1 .. n; 'w' has room for 2 n items. */
 static void midranks(double *v, ptrdiff_t n, item *w) {
   for (ptrdiff_t i = 0; i < n; i++) w[i] = (item){v[i], i};
-  qsort(w, (size_t)n, sizeof *w, ascending);
+  sort(w, n);
   for (ptrdiff_t i = 0, j; i < n; i = j) {
     for (j = i; j < n && w[j].v == w[i].v; j++) {
     }
@@ -57,9 +95,11 @@ static bool constant(const double *v, ptrdiff_t n, double scale, double eps) {
   return hi - lo <= 16 * eps * scale;
 }
 
+static double larger(double a, double b) { return a > b ? a : b; }
+
 static bool zero(const double *v, ptrdiff_t n, double scale, double eps) {
   double hi = 0;
-  for (ptrdiff_t i = 0; i < n; i++) hi = fmax(hi, fabs(v[i]));
+  for (ptrdiff_t i = 0; i < n; i++) hi = larger(hi, fabs(v[i]));
   return hi <= 16 * eps * scale;
 }
 
@@ -89,7 +129,7 @@ static double norm(const double *a, ptrdiff_t n) {
 /* The genes of one row, gathered; p and t are overwritten. */
 typedef struct row {
   double *p, *t, *w; /* w: weights, or NULL */
-  item *work;
+  item *work;        /* room for two per gene */
   ptrdiff_t *col;
   ptrdiff_t n;
   double scale_p, scale_t; /* largest |value| before a reference came off */
@@ -242,7 +282,7 @@ static void choose(row *w, ptrdiff_t i, const dyn_tensor *truth,
   if (g->top <= 64)
     keep_best(w->work, w->n, g->top);
   else
-    qsort(w->work, (size_t)w->n, sizeof *w->work, ascending);
+    sort(w->work, w->n);
   w->n = g->top;
   for (ptrdiff_t k = 0; k < w->n; k++) w->col[k] = w->work[k].at;
 }
@@ -257,8 +297,8 @@ static void gather(row *w, ptrdiff_t i, const dyn_tensor *pred,
     ptrdiff_t j = w->col[k];
     double p = *at(pred, i, j), t = *at(truth, i, j);
     double m = ref ? ((const double *)ref->data)[from + j * step] : 0;
-    w->scale_p = fmax(w->scale_p, fmax(fabs(p), fabs(m)));
-    w->scale_t = fmax(w->scale_t, fmax(fabs(t), fabs(m)));
+    w->scale_p = larger(w->scale_p, larger(fabs(p), fabs(m)));
+    w->scale_t = larger(w->scale_t, larger(fabs(t), fabs(m)));
     w->p[k] = p - m;
     w->t[k] = t - m;
     if (w->w) w->w[k] = *at(o->weight, i, j);
@@ -284,7 +324,7 @@ static void row_free(row *w, ptrdiff_t g) {
   if (w->p) dyn_free(w->p, n, sizeof *w->p);
   if (w->t) dyn_free(w->t, n, sizeof *w->t);
   if (w->w) dyn_free(w->w, n, sizeof *w->w);
-  if (w->work) dyn_free(w->work, n, sizeof *w->work);
+  if (w->work) dyn_free(w->work, 2 * n, sizeof *w->work);
   if (w->col) dyn_free(w->col, n, sizeof *w->col);
 }
 
@@ -293,10 +333,11 @@ static DYN_STATUS row_new(row *w, ptrdiff_t g, bool weights, dyn_err *e) {
   *w = (row){.p = dyn_alloc(n, sizeof *w->p),
              .t = dyn_alloc(n, sizeof *w->t),
              .w = weights ? dyn_alloc(n, sizeof *w->w) : NULL,
-             .work = dyn_alloc(n, sizeof *w->work),
+             .work = dyn_alloc_raw(2 * n, sizeof *w->work),
              .col = dyn_alloc(n, sizeof *w->col)};
   if (w->p && w->t && w->work && w->col && (w->w || !weights)) return DYN_OK;
   row_free(w, g);
+  *w = (row){0};
   return dyn_fail(e, DYN_ENOMEM, "scores of %td genes: out of memory", g);
 }
 
@@ -315,25 +356,54 @@ done:
   return st;
 }
 
+/* Row i of the matrices with the working memory 'w'. */
+static double one_row(row *w, ptrdiff_t i, dyn_metric m, const dyn_tensor *pred,
+                      const dyn_tensor *truth, const dyn_metric_opts *o,
+                      uint8_t *status) {
+  dyn_scored s;
+  choose(w, i, truth, &o->genes);
+  gather(w, i, pred, truth, o);
+  double v = score(m, w, o, &s);
+  if (status) status[i] = (uint8_t)s;
+  return v;
+}
+
+static void rows_free(row *w, int n, ptrdiff_t g) {
+  for (int k = 0; k < n; k++) row_free(w + k, g);
+  if (w) dyn_free(w, (size_t)n, sizeof *w);
+}
+
+/* Working memory for each of n threads. */
+static DYN_STATUS rows_new(row **w, int n, ptrdiff_t g, bool weights,
+                           dyn_err *e) {
+  dyn_status st = DYN_OK;
+  *w = dyn_alloc((size_t)n, sizeof **w);
+  if (!*w) return dyn_fail(e, DYN_ENOMEM, "scores: out of memory");
+  for (int k = 0; k < n && st == DYN_OK; k++)
+    st = row_new(*w + k, g, weights, e);
+  if (st != DYN_OK) rows_free(*w, n, g), *w = NULL;
+  return st;
+}
+
 DYN_STATUS dyn_metric_rows(dyn_tensor *r, uint8_t *status, dyn_metric m,
                            const dyn_tensor *pred, const dyn_tensor *truth,
                            const dyn_metric_opts *o, dyn_err *e) {
   dyn_status st;
-  dyn_scored s;
-  row w;
+  row *w = NULL;
   DYN_TRY(check(pred, truth, names[m], e));
   DYN_TRY(check_opts(m, truth, o, e));
   ptrdiff_t n = truth->size[0], g = truth->size[1];
-  DYN_TRY(row_new(&w, g, (m == DYN_WMSE || m == DYN_WR2) && o->weight, e));
+  bool weights = (m == DYN_WMSE || m == DYN_WR2) && o->weight;
+  int threads = n * g > 20000 ? omp_get_max_threads() : 1;
+  DYN_TRY(rows_new(&w, threads, g, weights, e));
   st = dyn_tensor_new(r, DYN_F64, 1, &n, e);
-  if (st == DYN_OK)
-    for (ptrdiff_t i = 0; i < n; i++) {
-      choose(&w, i, truth, &o->genes);
-      gather(&w, i, pred, truth, o);
-      dyn_f64(r)[i] = score(m, &w, o, &s);
-      if (status) status[i] = (uint8_t)s;
-    }
-  row_free(&w, g);
+  if (st == DYN_OK) {
+    double *v = dyn_f64(r);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (ptrdiff_t i = 0; i < n; i++)
+      v[i] = one_row(w + omp_get_thread_num(), i, m, pred, truth, o, status);
+  }
+  rows_free(w, threads, g);
 done:
   return st;
 }
@@ -357,7 +427,7 @@ static double average_precision(row *w) {
     positive += w->t[i] > 0.5;
   }
   if (positive == 0 || positive == (double)w->n) return (double)NAN;
-  qsort(w->work, (size_t)w->n, sizeof *w->work, ascending);
+  sort(w->work, w->n);
   for (ptrdiff_t i = 0, j; i < w->n; i = j) {
     double before = hits;
     for (j = i; j < w->n && w->work[j].v == w->work[i].v; j++)

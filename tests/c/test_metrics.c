@@ -1,6 +1,9 @@
 #include "eval/metrics.h"
 #include "test.h"
 
+#include <omp.h>
+#include <string.h>
+
 static dyn_err e;
 
 static dyn_status filled(dyn_tensor *t, ptrdiff_t n, ptrdiff_t g,
@@ -102,11 +105,30 @@ done:
   return st;
 }
 
+/* Scores of long rows: the same bytes for any number of threads. */
+static void threads(void) {
+  ptrdiff_t size[2] = {12, 3000};
+  dyn_tensor p = {0}, t = {0}, one = {0}, three = {0};
+  dyn_metric_opts o = {.eps = 1.2e-7, .genes = {.top = 2000}};
+  OK(dyn_tensor_new(&p, DYN_F64, 2, size, &e) == DYN_OK);
+  OK(dyn_tensor_new(&t, DYN_F64, 2, size, &e) == DYN_OK);
+  for (int i = 0; i < 12 * 3000; i++)
+    dyn_f64(&p)[i] = sin(i * 1.7), dyn_f64(&t)[i] = floor(9 * cos(i * .3));
+  omp_set_num_threads(1);
+  OK(dyn_metric_rows(&one, NULL, DYN_SPEARMAN, &p, &t, &o, &e) == DYN_OK);
+  omp_set_num_threads(3);
+  OK(dyn_metric_rows(&three, NULL, DYN_SPEARMAN, &p, &t, &o, &e) == DYN_OK);
+  OK(!memcmp(dyn_f64(&one), dyn_f64(&three), 12 * sizeof(double)));
+  dyn_tensor_free(&p), dyn_tensor_free(&t);
+  dyn_tensor_free(&one), dyn_tensor_free(&three);
+}
+
 int main(void) {
   double out[4], v;
   dyn_scored s;
   golden();
   outcomes();
+  threads();
   OK(classes(out) == DYN_OK);
   NEAR(out[0], 0.6666666666666666, 1e-15);
   NEAR(out[2], 0.5, 1e-15);

@@ -62,6 +62,9 @@ def rows_cases():
         out.append(rows_case(name, p, t + .5 * p, np.ones((n, g)), rng.random((n, g))))
     p, t = rng.normal(size=(5, 40)).round(0), rng.normal(size=(5, 40)).round(0)
     out.append(rows_case("tied", p, t, np.ones((5, 40)), (rng.random((5, 40)) > .5).astype(float)))
+    p, t = rng.normal(size=(2, 900)).round(1), rng.normal(size=(2, 900)) # long ones are sorted in another way
+    p[:, 5:9], t[0, :40] = -0.0, 1e-300
+    out.append(rows_case("long", p, t, np.ones((2, 900)), rng.random((2, 900))))
     p, t = rng.normal(size=(6, 20)), rng.normal(size=(6, 20))
     p[0], t[1], p[2], t[3], p[4], t[4] = 0, 0, 2.5, -1.5, 1, 1
     w = rng.random((6, 20)); w[5] = 0

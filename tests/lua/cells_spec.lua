@@ -240,3 +240,28 @@ test("experiment: ceilings and dynamic range are there when cells are", function
   assert(#members == 2 and (members[1] - members[2]):abs():max():item() > 0)
   near(((members[1] + members[2]) / 2 - r:main().fitted:predict { "g01" }):abs():max():item(), 0, 1e-6)
 end)
+
+test("experiment: intervals of an ensemble are calibrated on validation rows, by distance in the network", function()
+  local embedding, experiment, model, split = require "dynamo.embedding", require "dynamo.experiment", require "dynamo.model",
+    require "dynamo.split"
+  local names, from, to, w = {}, {}, {}, {}
+  for i = 1, 24 do names[i] = ("g%02d"):format(i) end
+  for i = 1, G - 1 do from[i], to[i], w[i] = ("g%02d"):format(i), ("g%02d"):format(i + 1), 1 end
+  local R = screen(names, .5)
+  local e = embedding.new { genes = R.genes, values = core.randn(2, G, 3), source = "made dim=3" }
+  local folder = os.tmpname()
+  core.remove(folder)
+  local r = experiment.run(experiment { name = "sure", data = R, embedding = e, draws = 100, ceiling = false, out = folder,
+    graph = core.graph(R.genes, from, to, w, { directed = true }), split = split.unseen_genes { test = .25, validate = .4 },
+    model = model.koopman { members = 4, epochs = 2, latent = 3, rank = 1, hidden = 3 } }, { quiet = true, silent = true })
+  local c = r:calibration()
+  assert(c.all.error < c.plain.error and c.all.error < .1, c.all.error)
+  assert(c == r:calibration() and c.groups[1].name == "coverage embedding" and c.groups[2].name == "distance 1")
+  local t = require("dynamo.calibration").table(c)
+  assert(t.columns[3] == "50%" and t.rows[1][1] == "all" and #t.rows == 2 + #c.groups)
+  local f = core.h5_open(folder .. "/predictions.h5ad")
+  assert(table.concat(f:layers(), " ") == "control delta observed sd")
+  f:close()
+  for _, name in ipairs(core.listdir(folder)) do core.remove(folder .. "/" .. name) end
+  core.remove(folder)
+end)

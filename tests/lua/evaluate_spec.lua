@@ -131,6 +131,7 @@ test("evaluate.paired: exact sign flips, names aligned", function()
   local zero = { 0, 0, 0, 0, 0 }
   local r = evaluate.paired({ .02, .05, -.01, .03, .04 }, zero)
   near(r.mean, 0.026) near(r.p, 0.125)
+  near(r.wilcoxon, 0.125)
   assert(r.wins == 4 and r.n == 5 and r.lo < r.mean)
   r = evaluate.paired({ 1, 2, 3 }, { 1, 2 }, { names = { "a", "b", "c" }, names_b = { "c", "a" } })
   assert(r.n == 2)

@@ -93,6 +93,11 @@ test("metrics: errors, R2, weights, directions of the worked example", function(
   near(metrics.systematic_variation(d { { 1, 0, 0 }, { 0, 2, 0 } }, d { 1, 1, 0 }), math.sqrt(.5))
 end)
 
+test("metrics: mid-ranks", function()
+  local r, ties = metrics.midranks { 3, 1, 2, 2 }
+  assert(table.concat(r, " "):gsub("%.0", "") == "4 1 2.5 2.5" and ties == 6)
+end)
+
 test("metrics: sets of called genes", function()
   local R, Q = { "g1", "g2", "g3", "g4" }, { "g2", "g5", "g1", "g6", "g3", "g4" }
   local s = metrics.de_sets(R, Q, 2)
