@@ -72,6 +72,8 @@ test("steps run in order and say what they did", function()
     local t = preparation.table(records)
     assert(#t.rows == 5 and t.rows[5][5] == "12" and t.rows[5][1] == "hvg n=12")
     assert(#P:responses().rows == 16)
+    local Q, again = data.read(path):prepare(steps) -- scaled on reading: read again
+    assert(Q.n == 179 and again[5].genes[2] == 12 and table.concat(Q.genes) == table.concat(P.genes))
   end)
 end)
 
