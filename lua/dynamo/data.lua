@@ -465,6 +465,17 @@ function class:responses(opts)
   return R
 end
 
+--- The data after steps of preparation (dynamo.prepare.log1p {}, ...), in order, and what each did. Steps learn from all
+--- cells: where some of them will test a model, give the steps to the experiment (`prepare`), which learns from training
+--- cells alone. Counts that were scaled on reading are read again. Raises EVALUE: a step in the wrong place.
+---@param steps table[]
+---@return table Dataset
+---@return table[] records, see preparation.apply
+function class:prepare(steps)
+  local preparation = require "dynamo.preparation"
+  return preparation.apply(preparation.unscaled(self), steps)
+end
+
 -- Numbers per kind of perturbation over the rows of a file.
 local function census(D)
   local control, seen, rows = 0, {}, {}

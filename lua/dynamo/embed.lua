@@ -479,7 +479,7 @@ function M.permuted(opts)
   return recipe("permuted", o, function(built, env) return embedded(built.of, env):permuted(built.seed or 1) end)
 end
 
-local binary = { npy = true, npz = true, safetensors = true, h5 = true }
+local binary = { npy = true, npz = true, safetensors = true, h5 = true, json = true }
 
 --- Read vectors from a file: a table (gene per row, or per column), word2vec text or binary, GloVe; gz or not; npy and
 --- npz; safetensors (our own, scGPT's, Geneformer's); varm of an .h5ad file, or X where obs are the genes.

@@ -55,10 +55,37 @@ function M.encode(value, opts)
   return (dkjson.encode(prepare(value), { indent = indent, keyorder = keys }))
 end
 
---- The value of a text. Raises EFORMAT with the place, also for text after the value. null becomes nil.
+-- Brackets that are open at once, strings left out: the parser calls itself for each.
+local function depth_of(text)
+  local depth, most, at = 0, 0, 1
+  while true do
+    local i = text:find('[%[%]{}"]', at)
+    if not i then return most end
+    local c = text:sub(i, i)
+    if c == '"' then
+      repeat
+        i = text:find('[\\"]', i + 1)
+        if i and text:sub(i, i) == "\\" then i, c = i + 1, "" else c = '"' end
+      until not i or c == '"'
+      if not i then return most end
+    elseif c == "[" or c == "{" then
+      depth = depth + 1
+      most = math.max(most, depth)
+    else
+      depth = depth - 1
+    end
+    at = i + 1
+  end
+end
+
+--- The value of a text. Raises EFORMAT with the place, also for text after the value, and for lists and objects nested
+--- more than 100 deep. null becomes nil.
 ---@param text string
 ---@param file string? named in errors
 function M.decode(text, file)
+  if depth_of(text) > 100 then
+    err.raise { code = "EFORMAT", file = file, message = "not valid JSON: nested deeper than 100" }
+  end
   local value, pos, message = dkjson.decode(text, 1, nil, nil, nil)
   if message then err.raise { code = "EFORMAT", file = file, message = "not valid JSON: " .. message } end
   if text:find("%S", pos) then

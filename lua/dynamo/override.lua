@@ -51,6 +51,7 @@ function M.parse(args)
   for _, a in ipairs(args or {}) do
     local key, text = a:match "^([%a_][%w_.%-]*)=(.*)$"
     if not key then complain("'%s': key=value expected, as in train.epochs=100", label.safe(a)) end
+    if #key > 200 then complain("'%s…': a key of %d bytes; none is that long", key:sub(1, 60), #key) end
     local path = {}
     for part in (key .. "."):gmatch "(.-)%." do
       if part == "" then complain("'%s': a name is missing around a dot", key) end

@@ -61,6 +61,7 @@ local function open(D)
   local parts, lists = {}, {}
   for i, part in ipairs(D.files or { D }) do
     if part.kind ~= "cells" then fail("EVALUE", "%s holds no single cells", tostring(part.file)) end
+    if part.format == "streamed" then fail("EVALUE", "%s is streamed: steps need its cells in memory", part.file) end
     local all = {}
     for k = 1, part.n do all[k] = k end
     parts[i] = take_cells(part, all)

@@ -14,14 +14,6 @@ local function commas(n) return require("dynamo.responses").commas(n) end
 
 -- ---- names of rows --------------------------------------------------------------------------------
 
-local function read_all(path)
-  local f, why = io.open(path, "rb")
-  if not f then err.raise { code = "EIO", file = path, message = "cannot open: " .. tostring(why) } end
-  local text = f:read "*a"
-  f:close()
-  return text
-end
-
 -- Names with their rows (from 0) as two lists, from a table name -> row.
 local function sorted_rows(map, file)
   local names, rows = label.sorted_keys(map), {}
@@ -71,9 +63,8 @@ end
 ---@return integer[]? rows from 0, where the source gives them
 function M.names(from)
   if type(from) == "table" then return strings(from, "names") end
-  local kind = core.sniff(from)
-  if kind ~= "json" then return from_table(from) end
-  local value = json.decode(read_all(from), from)
+  if not tostring((core.sniff(from))):find "json$" then return from_table(from) end
+  local value = json.decode(core.read_text(from), from)
   if type(value) ~= "table" then fail(from, "a list or an object with names expected") end
   if #value > 0 then return strings(value, from) end
   return sorted_rows(value, from)
@@ -268,6 +259,32 @@ function M.safetensors(path, o)
   if r.note ~= "" then parts[#parts + 1] = r.note end
   r.note = table.concat(parts, "; ")
   return r
+end
+
+-- ---- JSON -----------------------------------------------------------------------------------------------
+
+--- Vectors of a JSON file { "KLF1": [0.1, ...], ... }: what a pickle of GenePT's becomes when Python writes it as text.
+---@param path string
+---@param o table options of embed.read
+---@return table { names, values, note }
+function M.json(path, o)
+  local value = json.decode(core.read_text(path), path)
+  if type(value) ~= "table" or #value > 0 or next(value) == nil then
+    fail(path, "an object of gene names with a list of numbers each expected")
+  end
+  local names, rows = label.sorted_keys(value), {}
+  for i, name in ipairs(names) do
+    local v = value[name]
+    if type(v) ~= "table" or #v == 0 or i > 1 and #v ~= #rows[1] then
+      fail(path, ("'%s': %s, a list of %d numbers expected"):format(label.safe(name),
+        type(v) == "table" and ("%d numbers"):format(#v) or options.quote(v), rows[1] and #rows[1] or 1))
+    end
+    for _, number in ipairs(v) do
+      if type(number) ~= "number" then fail(path, ("'%s' has %s among its numbers"):format(label.safe(name), options.quote(number))) end
+    end
+    rows[i] = v
+  end
+  return assemble(path, core.tensor(rows), names, nil, { transpose = o.transpose or false })
 end
 
 -- ---- AnnData --------------------------------------------------------------------------------------------

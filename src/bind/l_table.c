@@ -381,6 +381,15 @@ static int read_table(lua_State *L) {
   return 1;
 }
 
+static int unpacked(lua_State *L) { /* read_text(path[, { limit = }]) */
+  const char *path = arguments(L);
+  reader *r = push_reader(L);
+  read_text(L, r, path);
+  lua_pushlstring(L, r->text.data ? r->text.data : "", r->text.len);
+  drop(r);
+  return 1;
+}
+
 static int sniff(lua_State *L) {
   dyn_err e;
   dyn_sniffed s;
@@ -408,6 +417,7 @@ static const luaL_Reg funcs[] = {
     {"read_matrix", read_matrix},
     {"read_vectors", read_vectors},
     {"read_table", read_table},
+    {"read_text", unpacked},
     {"sniff", sniff},
     {NULL, NULL},
 };

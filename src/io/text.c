@@ -19,9 +19,10 @@ size_t dyn_text_limit(void) {
   double pages = (double)sysconf(_SC_PHYS_PAGES);
   double limit = pages * (double)sysconf(_SC_PAGESIZE) * 0.75;
   struct rlimit r;
+  /* text that grows is there twice for a moment, the second time 1.5 as large */
   if (getrlimit(RLIMIT_DATA, &r) == 0 && r.rlim_cur != RLIM_INFINITY &&
-      (double)r.rlim_cur < limit)
-    limit = (double)r.rlim_cur;
+      0.4 * (double)r.rlim_cur < limit)
+    limit = 0.4 * (double)r.rlim_cur;
   return limit < 1 << 20 ? 1 << 20 : (size_t)limit;
 }
 

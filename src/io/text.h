@@ -37,7 +37,7 @@ DYN_STATUS dyn_text_unpack(const char *file, const char *raw, size_t n,
                            size_t head, size_t limit, dyn_text *out,
                            dyn_err *e);
 
-/* 3/4 of the machine's memory, or --max-memory if that is less. */
+/* 3/4 of the machine's memory, or 2/5 of --max-memory if that is less. */
 size_t dyn_text_limit(void);
 
 /*

@@ -59,7 +59,7 @@ end)
 test("PerturBench: condition with control, A+B, cell_type, treatment", function()
   check({ obs = { { "condition", { "control", "KLF1", "KLF1+GATA1", "control", "KLF1" } },
     { "cell_type", { "A172", "A172", "A172", "T98G", "T98G" } },
-    { "treatment", { "none", "none", "none", "none", "none" } } } }, "PerturBench", 
+    { "treatment", { "none", "none", "none", "none", "none" } } } }, "PerturBench",
     "GATA1+KLF1 KLF1 KLF1", "A172 T98G")
 end)
 

@@ -63,6 +63,14 @@ test("experiments: genes without a vector, splits that leave nothing", function(
   end)
 end)
 
+test("a context without a control is an error", function()
+  local t = cells { "control", "A", "A", "B" }
+  t.obs[2] = { name = "cell_line", values = { "K562", "K562", "RPE1", "RPE1" } }
+  with(t, function(path)
+    assert(found(doctor.examine(path), "error", "context 'RPE1' has no control").hint and doctor.main(path) == 65)
+  end)
+end)
+
 -- n cells of each label
 local function many(labels, n)
   local out = {}

@@ -18,3 +18,10 @@ test("json: broken text is an error with the file's name", function()
   t.t = t
   raises("cycle", json.encode, t)
 end)
+
+test("decode: at most 100 deep; brackets in strings are no brackets", function()
+  assert(json.decode('{"a": "[[[[\\"]]]{{{"}').a == '[[[["]]]{{{')
+  assert(json.decode(("["):rep(100) .. ("]"):rep(100))[1])
+  raises("nested deeper than 100", json.decode, ("["):rep(100000))
+  raises("not valid JSON", json.decode, '"never closed')
+end)

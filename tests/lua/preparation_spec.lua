@@ -72,6 +72,8 @@ test("steps run in order and say what they did", function()
     local t = preparation.table(records)
     assert(#t.rows == 5 and t.rows[5][5] == "12" and t.rows[5][1] == "hvg n=12")
     assert(#P:responses().rows == 16)
+    local Q, again = data.read(path):prepare(steps) -- scaled on reading: read again
+    assert(Q.n == 179 and again[5].genes[2] == 12 and table.concat(Q.genes) == table.concat(P.genes))
   end)
 end)
 
@@ -85,6 +87,9 @@ test("steps in the wrong order, and of what is not there, are errors", function(
     order("seurat_v3 takes counts", prepare.log1p {}, prepare.hvg { n = 3, flavour = "seurat_v3" })
     order("no gene is left", prepare.filter_genes { min_cells = 1000 })
     order("no cell is left", prepare.filter_cells { min_genes = 1000 })
+    D.format = "streamed"
+    order("is streamed: steps need its cells in memory", prepare.log1p {})
+    D.format = "CSR"
     raises("no training cell is left", preparation.apply, D, { prepare.filter_genes {} }, function() return false end)
     assert(#preparation.apply(D, { prepare.hvg { n = 3, flavour = "seurat_v3" } }).genes == 3)
   end)

@@ -55,6 +55,10 @@ A small table as text: names (the header, or "1", "2", ...), data (a list of str
 The separator (tab, comma, semicolon, blanks) is the one that gives the first 100 lines the same number of fields;
 quotes as in RFC 4180. Raises EFORMAT: "t.csv: line 17: 5 fields, the header has 6".]],
   },
+  ["read_text"] = {
+    sig = "core.read_text(path[, { limit = bytes }]) -> string",
+    doc = "The bytes of a file, unpacked (gzip, zstd). Raises EIO, EFORMAT: damaged, or larger than memory allows.",
+  },
   ["sniff"] = {
     sig = "core.sniff(path) -> kind, reason, hint",
     doc = [[
