@@ -224,6 +224,11 @@ function Embedding:whiten()
     source = self.source .. " whitened", left_out = self.left_out }
 end
 
+--- A picture of the vectors: t-SNE, gene sets in colour; see dynamo.picture.of.
+---@param opts? table  see `dynamo.picture.schema.picture`
+---@return table picture
+function Embedding:picture(opts) return require("dynamo.picture").of(self, opts) end
+
 -- One line per gene; nine digits bring a float back exactly.
 local function write_lines(self, out, sep, prefix)
   if prefix then out:write(prefix, "\n") end
