@@ -31,15 +31,34 @@ local function text_of(v)
   return tostring(v)
 end
 
+-- The steps of a fallback in their own words: two recipes that differ in them are two.
+local function chain_text(chain)
+  local parts = {}
+  for i, step in ipairs(chain) do parts[i] = type(step) == "string" and ("%q"):format(step) or tostring(step) end
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
 function Recipe:__tostring()
   local parts = {}
   for i, part in ipairs(self.parts or {}) do parts[i] = tostring(part) end
   local rules = M.schema[self.name] or {}
   for _, key in ipairs(label.sorted_keys(self.options)) do
     local v, rule = self.options[key], rules[key]
-    if not (rule and rule.default == v) then parts[#parts + 1] = key .. " = " .. text_of(v) end
+    if not (rule and rule.default == v) then
+      parts[#parts + 1] = key .. " = " .. (key == "fallback" and chain_text(v) or text_of(v))
+    end
   end
   return self.name .. (#parts > 0 and " { " .. table.concat(parts, ", ") .. " }" or " {}")
+end
+
+-- With vectors for those of the genes asked for that have none, by the chain of the option 'fallback'.
+local function completed(e, chain, env)
+  if not (chain and env.genes) then return e end
+  local steps = {}
+  for i, step in ipairs(chain) do
+    steps[i] = type(step) == "table" and getmetatable(step) == Recipe and step:build(env) or step
+  end
+  return e:complete(env.genes, steps)
 end
 
 --- The Embedding of a recipe.
@@ -52,19 +71,15 @@ function Recipe:build(env)
   for k, v in pairs(self.options) do o[k] = v end
   if o.seed == nil then o.seed = env.seed end
   if o.progress == nil then o.progress = env.progress end
-  return self.make(o, env, self.parts)
+  return completed(self.make(o, env, self.parts), o.fallback, env)
 end
 
 --- Whether `v` is a recipe of an embedding.
 function M.is_recipe(v) return type(v) == "table" and getmetatable(v) == Recipe end
 
 local function recipe(name, opts, make, parts)
+  if opts.fallback then require("dynamo.complete").check(opts.fallback, M.is_recipe) end
   return setmetatable({ kind = "embedding", name = name, options = opts, make = make, parts = parts }, Recipe)
-end
-
-local function embedded(v, env)
-  if M.is_recipe(v) then return v:build(env) end
-  return v
 end
 
 local function without(opts, key)
@@ -72,6 +87,20 @@ local function without(opts, key)
   for k, v in pairs(opts or {}) do o[k] = v end
   o[key] = nil
   return o
+end
+
+-- Options of a call with data at hand, which knows of no genes to complete.
+local function at_hand(name, opts, key)
+  local o = options.check(name, without(opts, key), M.schema[name:match "[^.]+$"])
+  if o.fallback then
+    err.raise { code = "EOPTION", message = name .. ": option 'fallback' is for recipes", hint = "e:complete(genes, chain)" }
+  end
+  return o
+end
+
+local function embedded(v, env)
+  if M.is_recipe(v) then return v:build(env) end
+  return v
 end
 
 -- ---- networks ---------------------------------------------------------------
@@ -141,7 +170,7 @@ local function from_graph(name, make)
       return recipe(name, o, function(opts) return make(opts.graph, opts) end)
     end
     checked_graph(full, a)
-    return make(a, options.check(full, without(b, "graph"), M.schema[name]))
+    return make(a, at_hand(full, b, "graph"))
   end
 end
 
@@ -336,7 +365,7 @@ function M.annotation(sets, opts)
       return make_annotation(built.sets, built)
     end)
   end
-  return make_annotation(sets, options.check("embed.annotation", without(opts, "sets"), M.schema.annotation))
+  return make_annotation(sets, at_hand("embed.annotation", opts, "sets"))
 end
 
 -- ---- texts ------------------------------------------------------------------
@@ -402,7 +431,7 @@ function M.text(texts, opts)
     err.raise { code = "EOPTION", message = "embed.text: a file or a table of texts expected (got "
       .. options.quote(texts) .. ")" }
   end
-  return make_text(texts, options.check("embed.text", without(opts, "texts"), M.schema.text))
+  return make_text(texts, at_hand("embed.text", opts, "texts"))
 end
 
 -- ---- co-expression ------------------------------------------------------------
@@ -441,7 +470,7 @@ function M.coexpression(data, opts)
       return make_coexpression(from, built)
     end)
   end
-  return make_coexpression(data, options.check("embed.coexpression", without(opts, "data"), M.schema.coexpression))
+  return make_coexpression(data, at_hand("embed.coexpression", opts, "data"))
 end
 
 -- ---- controls, files, combinations --------------------------------------------

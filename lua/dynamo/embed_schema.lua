@@ -4,6 +4,9 @@ local M = {}
 local seed_rule = { type = "integer", min = 0, max = 2 ^ 53, help = "default: the seed of the run, else 1" }
 local progress_rule = { type = "function", help = "called with (done, total)" }
 
+local fallback_rule = { type = "table", help = "recipes: what gives genes without a vector one, in turn: Graphs, embeddings "
+  .. "or their recipes, \"mean\"; see embedding.complete" }
+
 M.node2vec = {
   method = { type = "string", default = "node2vec", values = { "node2vec", "deepwalk", "line" },
     help = "deepwalk: p = q = 1; line: second order, pairs are edges by weight (window 1)" },
@@ -19,6 +22,7 @@ M.node2vec = {
   lr = { type = "number", default = 0.025, min = 1e-6, max = 1, help = "learning rate, decays to 0" },
   direction = { type = "string", default = "both", values = { "both", "out", "in" }, help = "edges to walk" },
   weighted = { type = "boolean", default = true, help = "walk in proportion to |weight|" },
+  fallback = fallback_rule,
   seed = seed_rule,
   progress = progress_rule,
 }
@@ -35,6 +39,7 @@ M.netmf = {
   theta = { type = "number", default = 0.5, min = 1e-3, max = 10, help = "prone: its width" },
   weighted = { type = "boolean", default = true, help = "use |weight|" },
   power = { type = "integer", default = 4, min = 0, max = 100, help = "power iterations of the randomised SVD" },
+  fallback = fallback_rule,
   seed = seed_rule,
   progress = progress_rule,
 }
@@ -51,6 +56,7 @@ M.spectral = {
   components = { type = "string", default = "largest", values = { "largest", "all" },
     help = "embed the largest connected component, or whatever the eigenvectors reach" },
   tol = { type = "number", default = 1e-6, min = 1e-12, max = 0.1, help = "residual of an eigenvector" },
+  fallback = fallback_rule,
   seed = seed_rule,
   progress = progress_rule,
 }
@@ -65,6 +71,7 @@ M.annotation = {
   min_size = { type = "integer", default = 3, min = 1, help = "smallest set used" },
   max_size = { type = "integer", default = 1000, min = 1, help = "largest set used" },
   power = { type = "integer", default = 6, min = 0, max = 100, help = "power iterations of the randomised SVD" },
+  fallback = fallback_rule,
   seed = seed_rule,
   progress = progress_rule,
 }
@@ -81,6 +88,7 @@ M.coexpression = {
   threshold = { type = "number", default = 0.4, min = 0, max = 1, help = "network: smallest |correlation|" },
   absolute = { type = "boolean", default = true, help = "network: negative correlations count by their size" },
   walk = { type = "table", default = {}, help = "network: options of node2vec" },
+  fallback = fallback_rule,
   seed = seed_rule,
   progress = progress_rule,
 }
@@ -97,6 +105,7 @@ M.text = {
   max_share = { type = "number", default = 0.2, min = 1e-9, max = 1, help = "largest share of the texts it may be in" },
   stop = { type = "table|boolean", default = true, help = "words left out: a list; true: English; false: none" },
   power = { type = "integer", default = 6, min = 0, max = 100, help = "power iterations of the randomised SVD" },
+  fallback = fallback_rule,
   seed = seed_rule,
   progress = progress_rule,
 }
