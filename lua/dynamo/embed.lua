@@ -508,25 +508,21 @@ function M.permuted(opts)
   return recipe("permuted", o, function(built, env) return embedded(built.of, env):permuted(built.seed or 1) end)
 end
 
-local binary = { npy = true, npz = true, safetensors = true, h5 = true }
-
 --- Read vectors from a file: a table (gene per row, or per column), word2vec text or binary, GloVe; gz or not; npy and
 --- npz; safetensors (our own, scGPT's, Geneformer's); varm of an .h5ad file, or X where obs are the genes.
 ---
---- Raises EIO, EFORMAT (file, line or member, what was found).
+--- With `symbols` names become symbols and `e.mapping` is the report: how many by which rule, unmatched, ambiguous and
+--- merged ones (unmatched names stay as they are). With `genes` those rows alone are kept, `left_out` has the genes that
+--- the file lacks; with `dim` their leading principal components. Raises EIO, EFORMAT (file, line or member, what was
+--- found), EVALUE (none of the genes).
+---
+---     local e = dynamo.embed.read("geneformer.safetensors", { names = "tokens.tsv", symbols = "gene_ids.tsv.gz", dim = 128 })
+---     print(e.mapping)
 ---@param path string
 ---@param opts? table  see `dynamo.embed.schema.read`
 ---@return Embedding
 function M.read(path, opts)
-  local o = options.check("embed.read", opts, M.schema.read)
-  local kind = tostring((core.sniff(path))):gsub("^%w+:", "")
-  local r
-  if binary[kind] then
-    r = require("dynamo.vectors")[kind](path, o)
-  else
-    r = core.read_vectors(path, { transpose = o.transpose })
-  end
-  return embedding.new { genes = r.names, values = r.values, source = tostring(path):match "[^/]*$", note = r.note }
+  return require("dynamo.vectors").read(path, options.check("embed.read", opts, M.schema.read))
 end
 
 -- Genes of the first that all the others have too.

@@ -124,6 +124,10 @@ M.read = {
   tensor = { type = "string", help = "which tensor of npz or safetensors; of .h5ad: varm/NAME, obsm/NAME, X" },
   norm = { type = "boolean", default = true,
     help = "scGPT: apply the LayerNorm that the model applies to its gene embedding" },
+  symbols = { type = "string|table", help = "a table of names (see symbols.read): Ensembl and Entrez ids, aliases and previous "
+    .. "symbols become symbols" },
+  genes = { type = "table", item = "string", help = "keep these genes; those without a vector are in left_out" },
+  dim = { type = "integer", min = 1, max = 4096, help = "as many principal components instead of the columns, if fewer" },
 }
 
 M.concat = {
