@@ -335,6 +335,7 @@ local function run_seed(job, k, bar)
     r.seconds = (r.seconds or 0) + core.time() - started
     local values, info = score(job, S, predicted, flags, centroid)
     r.values[k], r.flags[k], r.predicted = values, flags, predicted
+    if job.keep then r.kept[k] = predicted end
     if k == 1 then r.first, r.fitted = predicted, r.main and fitted or nil end
     if r.main then job.places[k] = describe(job, S, info) end
     report(1, 1)
@@ -369,10 +370,10 @@ end
 
 --- Run an experiment without printing or writing anything but progress.
 ---@param exp table
----@param opts table  { quiet = }
+---@param opts table  { quiet =, keep = all predictions stay in the rows' `kept`, by seed }
 ---@return table Results
 function M.run(exp, opts)
-  local o, job = exp.options, { inputs = {} }
+  local o, job = exp.options, { inputs = {}, keep = opts.keep }
   job.name, job.seeds, job.places = o.name, o.seeds, {}
   job.R = data_of(o, exp.folder, job.inputs)
   job.graph = graph_of(o, exp.folder, job.inputs)
@@ -382,7 +383,7 @@ function M.run(exp, opts)
   job.rows = rows_of(o, job.R, e, job.info)
   local contexts = training_contexts(job.R, job.splits[1])
   for _, r in ipairs(job.rows) do
-    r.weight, r.values, r.flags = weight(r, contexts), {}, {}
+    r.weight, r.values, r.flags, r.kept = weight(r, contexts), {}, {}, {}
   end
   local bar, part = progress_of(job, opts)
   job.build = builder(job.R, nil)
