@@ -24,7 +24,7 @@ function M.sets(v)
   return v.sets or v
 end
 
--- Genes of the sets that have a vector of their own in every embedding that is no control; `most` of them at most.
+-- Genes of the sets that have a vector of their own in every embedding that has to; `most` of them at most.
 local function common(list, sets, o)
   local inside, genes = {}, {}
   for _, s in ipairs(sets) do
@@ -32,7 +32,7 @@ local function common(list, sets, o)
   end
   for _, g in ipairs(label.sorted_keys(inside)) do
     local all = true
-    for _, x in ipairs(list) do all = all and (x.control or x.e:flag(g) == "embedding") end
+    for _, x in ipairs(list) do all = all and (x.control or x.small or x.e:flag(g) == "embedding") end
     if all then genes[#genes + 1] = g end
   end
   local order, some = core.permutation(#genes, o.seed, "compare.biology"), {}
@@ -49,7 +49,7 @@ end
 --- AUROC of every embedding and control: 0.5 is chance, 1 if every pair with a common set is nearer than every pair without.
 --- Cosines are of the vectors alone. An embedding that was made from these sets has seen the answer. Less than 10 genes in
 --- common: no numbers. Time O(genes^2 dim).
----@param list table[]  { name =, e = Embedding, control = anything for one that need not cover the genes }
+---@param list table[]  { name =, e = Embedding, control or small = true for one that need not cover them }
 ---@param sets table|string  see biology.sets
 ---@param opts? table  see `dynamo.biology.schema.shared`
 ---@return table # { genes = the names compared, auroc = { [name] = number } }

@@ -119,17 +119,16 @@ local function status_kb(key)
   return tonumber(kb)
 end
 
--- A function that gives the largest MB that were held beyond those held now; nil where the system cannot say.
+-- A function that gives the largest MB that the process held since now; nil where the system cannot say.
 local function peak_meter()
   collectgarbage()
   local reset = io.open("/proc/self/clear_refs", "w")
   if not reset then return function() end end
   reset:write "5"
   reset:close()
-  local before = status_kb "VmRSS"
   return function()
     local peak = status_kb "VmHWM"
-    return peak and before and math.max(0, peak - before) / 1024
+    return peak and peak / 1024
   end
 end
 
@@ -172,15 +171,25 @@ local function build_all(self, R)
   return out
 end
 
+-- Who covers less of the perturbed genes than this says nothing about the others: it is not asked for the matched ones.
+local FEW = 0.1
+
+local function mark_small(self)
+  for _, b in ipairs(self.built) do
+    b.small = not b.control and b.e:coverage(self.R:targets()).share < FEW
+  end
+end
+
 -- ---- scores ----------------------------------------------------------------------
 
--- Perturbations ("context/name") whose genes have a vector of their own in every embedding that is no control.
+-- Perturbations ("context/name") whose genes have a vector of their own in every embedding that is no control and covers
+-- enough.
 local function matched(self)
   local keep = {}
   for _, r in ipairs(self.R.rows) do
     local all = true
     for _, b in ipairs(self.built) do
-      for _, g in ipairs(b.control and {} or r.targets) do all = all and b.e:flag(g) == "embedding" end
+      for _, g in ipairs((b.control or b.small) and {} or r.targets) do all = all and b.e:flag(g) == "embedding" end
     end
     keep[r.context .. "/" .. r.perturbation] = all
   end
@@ -358,6 +367,7 @@ function class:run(opts)
   self.R = data_of(self)
   local inner = { quiet = opts.quiet, silent = true, write = opts.write, keep = self.R.kind == "label" }
   self.built = build_all(self, self.R)
+  mark_small(self)
   local rest = {}
   for i = 2, #self.built do rest[#rest + 1] = self.built[i].e end
   local exp = experiment_of(self.options, self.R, self.built[1].e, rest, self.words)

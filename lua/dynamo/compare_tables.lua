@@ -38,7 +38,7 @@ local function percent(part, all) return ("%.0f%%"):format(100 * part / math.max
 local function cost_table(self)
   local t = { title = "coverage of the tested genes, and cost", rows = {},
     columns = { "embedding", "dim", "own vector", "neighbours", "mean", "build s", "peak MB", "fit s" },
-    notes = { "build: from files to vectors; peak: memory beyond what was held before; fit: all seeds" } }
+    notes = { "build: from files to vectors; peak: of the whole process meanwhile; fit: all seeds" } }
   local tested = tested_genes(self)
   for _, name in ipairs(self.names) do
     local b, fit = built_as(self, name), tabular.number(self:row(name).seconds, 1)
@@ -81,6 +81,15 @@ local function biology_cell(self, name)
   return tabular.number(self.biology.auroc[name], 3) .. (star and "*" or "")
 end
 
+-- The embeddings that were not asked for the matched perturbations, or nil.
+local function small_ones(self)
+  local names = {}
+  for _, b in ipairs(self.built) do
+    if b.small then names[#names + 1] = b.name end
+  end
+  return names[1] and "not asked for them, with a vector for less than 10% of the perturbed genes: " .. table.concat(names, ", ")
+end
+
 -- The names, best mean on the matched perturbations first (on all if none is matched).
 local function ordered(self, key, context)
   local _, matched = counts(self, context)
@@ -107,9 +116,11 @@ local function score_table(self, context, head)
   end
   t.notes[1] = ("matched: the %d of %d tested perturbations whose genes have a vector in every embedding"):format(matched,
     all)
+  t.notes[2] = small_ones(self)
   if t.columns[5] then
-    t.notes[2] = ("shared sets: AUROC of the cosine for pairs of %d genes in a common set; * is made of gene sets itself and "
-      .. "has seen the answer"):format(#self.biology.genes)
+    t.notes[#t.notes + 1] = ("shared sets: AUROC of the cosine for pairs of %d genes in a common set"):format(
+      #self.biology.genes)
+    t.notes[#t.notes + 1] = "*: made of gene sets itself, so it has seen the answer"
   end
   return t
 end
@@ -230,7 +241,7 @@ local function pictures(self, out)
   if #genes < 50 then return end
   local sets = biology.telling(genes, biology.sets(self.sets), 4)
   for _, b in ipairs(self.built) do
-    if not b.control then
+    if not (b.control or b.small) then
       local p = b.e:align(genes):picture { sets = #sets > 0 and sets or nil, steps = 500, title = b.name }
       local svg, why = p:draw { width = 380, height = 420 }
       out[#out + 1] = { title = "Picture of " .. b.name, svg = svg, why = why, caption = ("t-SNE of %d genes that all cover, "

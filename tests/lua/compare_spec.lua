@@ -96,6 +96,15 @@ test("a comparison is checked at once and prints itself", function()
     controls = { "shuffled" } })
 end)
 
+test("an embedding that covers next to nothing does not empty the matched perturbations", function()
+  local R, truth, half = fixture()
+  local c = compare.compare { data = R, embeddings = { truth = truth, half = half, few = truth:align { "g04", "g05" } },
+    model = model.koopman(small), draws = 100, split = split.unseen_genes { test = 0.5, validate = 0 }, controls = {} }
+  c:run { quiet = true, silent = true, write = false }
+  assert(c:summary("truth", "pearson@centroid/all-target", "K", "matched").n > 5)
+  assert(c:text():find("less than 10% of the perturbed genes: few", 1, true))
+end)
+
 test("labels: matched scores are of the matched perturbations alone", function()
   local R, truth, half = fixture()
   local L = responses.new { genes = R.genes, contexts = R.contexts, rows = R.rows, kind = "label", file = "made up",
