@@ -254,7 +254,7 @@ commands.picture = {
     p:argument("vectors", "a file of vectors")
     p:option("--set", "FILE.gmt:NAME, a gene set to colour"):count "*"
     p:option("--genes", "genes to write the names of: A,B")
-    p:option("--perplexity", "neighbours that count (default: 30)", nil, tonumber)
+    p:option("--perplexity", "neighbours that count (default: 30)", nil, integer)
     p:option("--seed", "of the genes that trustworthiness asks", nil, integer)
     p:option("-o --out", "file to write: .svg, .png, .tsv"):count "*"
   end,

@@ -379,6 +379,19 @@ local function places(names, genes)
   return out
 end
 
+-- The embedding of texts by word vectors; sub (genes, terms) has the weights of the words.
+local function from_words(texts, terms, sub, o, fields)
+  if o.ngrams > 1 then
+    err.raise { code = "EOPTION", message = ("embed.text: method 'skipgram' has single words (got ngrams = %d)"):format(
+      o.ngrams) }
+  end
+  local values, words = require("dynamo.text").vectors(texts, terms, sub, pass(o, "dim window negatives epochs lr"))
+  fields.values = values:to "float"
+  fields.source = fields.source .. ("words dim=%d"):format(o.dim)
+  fields.words = embedding.new { genes = terms, values = words, source = "words of " .. fields.source }
+  return embedding.new(fields)
+end
+
 local function make_text(given, o)
   local t = require("dynamo.text").of(given)
   local stop = o.stop == true and require("dynamo.stopwords").english() or o.stop or nil
@@ -398,9 +411,12 @@ local function make_text(given, o)
     if not known[name] then left[#left + 1] = name end
   end
   sub = sub:rows(keep)
+  local file = t.file and t.file:match "[^/]*$" .. " " or ""
+  if o.method == "skipgram" then
+    return from_words(t.texts, terms, sub, o, { genes = have, left_out = left, source = "text " .. file })
+  end
   local dim = math.min(o.dim, #have, #terms)
   local u = core.sparse_svd(sub, dim, pass(o, "power"))
-  local file = t.file and t.file:match "[^/]*$" .. " " or ""
   return embedding.new { genes = have, values = u:to "float", left_out = left, membership = sub, term_idf = idf,
     terms = terms, source = ("text %s%d terms dim=%d"):format(file, #terms, dim) }
 end
@@ -409,7 +425,9 @@ end
 --- of at least two characters, rows of length 1, then the leading singular vectors, U S, not centred (Deerwester et al.
 --- 1990; randomised SVD: Halko, Martinsson and Tropp 2011).
 ---
---- `e.membership` is the full matrix of terms (`e.terms`), and `e:similarity(a, b)` its cosine. Genes without a text or
+--- `e.membership` is the full matrix of terms (`e.terms`), and `e:similarity(a, b)` its cosine. With method = "skipgram" a
+--- gene is the mean of its words' vectors (`e.words`, an Embedding), weighted as above, less the mean of all genes (words:
+--- Mikolov et al. 2013; weighted means: Arora, Liang and Ma 2017). Genes without a text or
 --- without a known word are in `left_out`. Raises EIO, EFORMAT, EOPTION, EVALUE (no term is left), ECANCEL.
 ---
 ---     local e = dynamo.embed.text("gene_summaries.tsv.gz", { dim = 256 })
