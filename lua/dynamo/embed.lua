@@ -213,9 +213,10 @@ local function make_netmf(g, o)
 end
 
 --- Nodes by a factorisation of what walks would see: ProNE (Zhang et al. 2019), sparse and fast, or NetMF (Qiu et al.
---- 2018), the matrix that skip-gram factorises in the limit, dense, for graphs of up to 6,000 nodes.
+--- 2018), the matrix that skip-gram factorises in the limit, dense for graphs of up to 6,000 nodes, beyond from the pairs
+--- that walks see (NetSMF: Qiu et al. 2019).
 ---
---- Nodes without an edge are in `left_out`. Raises EOPTION, EVALUE (no edges, too many nodes).
+--- Nodes without an edge are in `left_out`. Raises EOPTION, EVALUE (no edges).
 ---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
 ---@param opts? table  see `dynamo.embed.schema.netmf`
 ---@return Embedding|table

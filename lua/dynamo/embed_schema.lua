@@ -30,9 +30,12 @@ M.node2vec = {
 M.netmf = {
   graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
   dim = { type = "integer", default = 128, min = 1, max = 4096, help = "dimensions" },
-  method = { type = "string", default = "prone", values = { "prone", "netmf" },
-    help = "sparse factorisation and propagation; or the dense matrix of window steps, for small graphs" },
-  window = { type = "integer", default = 10, min = 1, max = 100, help = "netmf: steps of the walks" },
+  method = { type = "string", default = "prone", values = { "prone", "netmf", "netsmf" },
+    help = "prone: sparse factorisation and propagation; netmf: the matrix of window steps, dense up to 6,000 nodes; "
+      .. "netsmf, and netmf beyond: that matrix from the pairs that walks see" },
+  samples = { type = "integer", default = 100, min = 1, max = 100000,
+    help = "netsmf: walks from every node; fewer where they make more than 2 million pairs" },
+  window = { type = "integer", default = 10, min = 1, max = 100, help = "netmf, netsmf: steps of the walks" },
   negatives = { type = "number", default = 1, min = 1e-3, max = 1000, help = "negative samples" },
   order = { type = "integer", default = 10, min = 1, max = 100, help = "prone: terms of the propagation; 1: none" },
   mu = { type = "number", default = 0.2, min = 0, max = 2, help = "prone: centre of the band of eigenvalues" },
