@@ -299,6 +299,19 @@ local function sets_of(self)
   return sets or nil
 end
 
+-- What is compared, and random vectors for the same genes.
+local function with_random(built)
+  local out = {}
+  for i, b in ipairs(built) do
+    out[i] = b
+    if not (b.control or b.small) and not out.random then
+      out.random = { name = "random", control = "random", e = embed.random(b.e.genes, { dim = b.e:dim() }) }
+    end
+  end
+  out[#out + 1], out.random = out.random, nil
+  return out
+end
+
 -- ---- labels on fewer perturbations ---------------------------------------------------
 
 -- Values per gene from the matched perturbations of a context alone: { values per seed, names per seed } by embedding.
@@ -377,7 +390,7 @@ function class:run(opts)
   find_rows(self)
   score_matched_labels(self)
   self.sets = sets_of(self)
-  self.biology = self.sets and biology.shared(self.built, self.sets) or { genes = {}, auroc = {} }
+  self.biology = self.sets and biology.shared(with_random(self.built), self.sets) or { genes = {}, auroc = {} }
   if opts.write ~= false then tables.write(self, self.results.folder) end
   if not opts.silent then io.write(self:text(), "\n") end
   return self

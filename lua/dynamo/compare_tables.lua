@@ -209,10 +209,10 @@ function M.csv(self)
       lines[#lines + 1] = { name, context, h[1], c.scope, c.a, c.b, d.mean, d.lo, d.hi, d.p, c.holm, d.n }
     end
   end)
-  for _, b in ipairs(self.built) do
-    local auroc = self.biology.auroc[b.name]
+  for _, e in ipairs(self.names) do
+    local auroc = self.biology.auroc[e]
     if auroc then
-      lines[#lines + 1] = { name, "", "auroc of shared sets", "matched", b.name, "", auroc, nil, nil, nil, nil,
+      lines[#lines + 1] = { name, "", "auroc of shared sets", "matched", e, "", auroc, nil, nil, nil, nil,
         #self.biology.genes }
     end
   end

@@ -81,6 +81,8 @@ test("recipes complete the genes they are built for", function()
     min_size = 1 } } }
   built = walk:build { genes = { "A", "X2", "Q" } }
   assert(built:flag "X2" == "neighbours" and built.left_out[1] == "Q")
+  -- B is a neighbour although nobody asked for it
+  assert(built.origin_source.X2:find("(2 genes)", 1, true), built.origin_source.X2)
 end)
 
 test("flags of predictions say where a vector is from, also from a file", function()
