@@ -87,7 +87,8 @@ local function small_ones(self)
   for _, b in ipairs(self.built) do
     if b.small then names[#names + 1] = b.name end
   end
-  return names[1] and "not asked for them, with a vector for less than 10% of the perturbed genes: " .. table.concat(names, ", ")
+  if #names == 0 then return nil end
+  return "not asked for them, with a vector for less than 10% of the perturbed genes: " .. table.concat(names, ", ")
 end
 
 -- The names, best mean on the matched perturbations first (on all if none is matched).
@@ -168,7 +169,10 @@ function M.text(self)
     out[#out + 1] = ""
   end)
   add(cost_table(self))
-  if self.results.folder then out[#out + 1] = ("wrote %s/compare.csv"):format(self.results.folder) end
+  if self.results.folder then
+    out[#out + 1] = ("wrote %s/compare.csv, compare_cost.csv, compare.md%s"):format(self.results.folder,
+      self.results.report and ", compare.html" or "")
+  end
   return table.concat(out, "\n")
 end
 
@@ -232,7 +236,7 @@ local function score_figure(self, context, head)
   local svg, why = plot.bars { names = names, values = values, lo = lo, hi = hi, single = true, title = title,
     ylabel = head[1], references = self.results.kind == "label" and { { 0.5, "chance" } } or nil }
   return { title = title, svg = svg, why = why,
-    caption = "Means and 95% intervals over the matched perturbations, best first; controls are named permuted, rewired, random." }
+    caption = "Means and 95% intervals over the matched perturbations, best first; permuted, rewired and random are controls." }
 end
 
 -- A small picture of every embedding, on the same genes and with the same sets in colour.
@@ -244,8 +248,9 @@ local function pictures(self, out)
     if not (b.control or b.small) then
       local p = b.e:align(genes):picture { sets = #sets > 0 and sets or nil, steps = 500, title = b.name }
       local svg, why = p:draw { width = 380, height = 420 }
-      out[#out + 1] = { title = "Picture of " .. b.name, svg = svg, why = why, caption = ("t-SNE of %d genes that all cover, "
-        .. "trustworthiness %.3f; the largest gene sets with little overlap in colour."):format(#genes, p.trustworthiness) }
+      out[#out + 1] = { title = "Picture of " .. b.name, svg = svg, why = why,
+        caption = ("t-SNE of %d genes that all cover, trustworthiness %.3f; in colour the largest gene sets with little "
+          .. "overlap."):format(#genes, p.trustworthiness) }
     end
   end
 end

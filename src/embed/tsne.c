@@ -29,7 +29,7 @@ static void job_free(job *t) {
 
 /* p[j] ~ exp(-beta d2) for the m nearest; their perplexity, in nats. */
 static double entropy(double *p, const double *sim, int m, double beta) {
-  double sum = 0, mean = 0;
+  double sum = 1e-300, mean = 0; /* the nearest alone adds 1 */
   for (int j = 0; j < m; j++) {
     double d2 = 2 * (sim[0] - sim[j]); /* less that of the nearest */
     p[j] = exp(-beta * d2);
@@ -247,7 +247,7 @@ static ptrdiff_t rank_of(const double *s, ptrdiff_t n, ptrdiff_t self,
                          int32_t j) {
   ptrdiff_t rank = 1;
   for (ptrdiff_t i = 0; i < n; i++)
-    rank += i != self && (s[i] > s[j] || (s[i] == s[j] && i < j));
+    rank += i != self && (s[i] > s[j] || (i < j && s[i] == s[j]));
   return rank;
 }
 

@@ -1,4 +1,4 @@
--- A t-SNE picture of 5,000 vectors of 64 numbers in 50 clusters against scikit-learn's, which gets the same vectors and as
+-- A t-SNE picture of 3,000 vectors of 64 numbers in 50 clusters against scikit-learn's, which gets the same vectors and as
 -- many threads. Quality is the exact Kullback-Leibler divergence that each reached, from the same probabilities, computed by
 -- the peer's script; then trustworthiness of 10 neighbours.
 -- usage: build/dynamo tests/bench/bench_picture.lua [n]
@@ -7,7 +7,7 @@ local core = require "dynamo.core"
 local embedding = require "dynamo.embedding"
 local bench = require "frame"
 
-local n, d, clusters = tonumber((arg or {})[1]) or 5000, 64, 50
+local n, d, clusters = tonumber((arg or {})[1]) or 3000, 64, 50
 
 local function made()
   local x, centre, genes, at = core.randn(1, n, d, "double"), core.randn(2, clusters, d, "double"), {}, {}
