@@ -113,7 +113,7 @@ local function knn_single(o, e, s)
     local w = largest(e:similarity(genes, s.genes):to "double":maximum(0) ^ o.power, o.k)
     local total, flags = w:sum(2), {}
     local below = s.W and w:matmul(s.W) + o.lambda or total:reshape(#genes, 1) + o.lambda
-    for i = 1, #genes do flags[i] = total:get(i) < o.lambda and "mean" or "embedding" end
+    for i, g in ipairs(genes) do flags[i] = total:get(i) < o.lambda and "mean" or predictor.flag(e, g) end
     return w:matmul(s.residual) / below + s.base, flags
   end
 end
@@ -248,7 +248,7 @@ local function ridge_single(o, e, s)
   return function(genes)
     local f, have = predictor.vectors(e, genes)
     local flags, there = {}, {}
-    for i = 1, #genes do flags[i], there[i] = have[i] and "embedding" or "mean", { have[i] and 1 or 0 } end
+    for i, g in ipairs(genes) do flags[i], there[i] = predictor.flag(e, g), { have[i] and 1 or 0 } end
     return ((f - centre) * core.tensor(there, "double")):matmul(B) + s.base, flags
   end
 end
@@ -286,7 +286,7 @@ function M.kernel_ridge(opts)
       for i = 2, #list do K = K + list[i]:similarity(a, b):to "double" end
       return K / #list
     end
-    local any = { has = function(_, g)
+    local any = #list == 1 and list[1] or { has = function(_, g)
       for _, e in ipairs(list) do if e:has(g) then return true end end
       return false
     end }

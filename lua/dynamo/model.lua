@@ -80,7 +80,7 @@ function M.features(scaling, e, genes, graph)
   v = unit_rows(v)
   local flags, blocks = {}, {}
   for i, g in ipairs(genes) do
-    flags[i] = have[i] and "embedding" or "mean"
+    flags[i] = predictor.flag(e, g)
     blocks[i] = v:rows(i, i)
     if not have[i] then
       blocks[i] = scaling.centre:reshape(1, v:size(2))

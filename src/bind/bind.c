@@ -280,6 +280,8 @@ int luaopen_dynamo_core(lua_State *L) {
   dyn_open_graph(L);
   dyn_open_embed(L);
   dyn_open_network(L);
+  dyn_open_picture(L);
+  dyn_open_words(L);
   dyn_open_h5ad(L);
   dyn_open_model(L);
   dyn_open_table(L);

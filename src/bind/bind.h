@@ -101,6 +101,8 @@ void dyn_open_response(lua_State *L);
 void dyn_open_graph(lua_State *L);
 void dyn_open_embed(lua_State *L);
 void dyn_open_network(lua_State *L);
+void dyn_open_picture(lua_State *L);
+void dyn_open_words(lua_State *L);
 void dyn_open_h5ad(lua_State *L);
 void dyn_open_model(lua_State *L);
 void dyn_open_table(lua_State *L);

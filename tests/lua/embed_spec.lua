@@ -44,6 +44,7 @@ end)
 test("netmf, prone, deepwalk, line: communities are found, the same for 1 and 2 threads", function()
   local g, before = communities(20), core.threads()
   local ways = { { "netmf", { dim = 8 } }, { "netmf", { dim = 8, method = "netmf", window = 5 } },
+    { "netmf", { dim = 8, method = "netsmf", window = 5 } },
     { "node2vec", { dim = 16, method = "deepwalk", length = 30 } },
     { "node2vec", { dim = 16, method = "line", length = 40, walks = 40, epochs = 3 } } }
   for _, way in ipairs(ways) do
@@ -65,6 +66,22 @@ test("netmf is the logarithm of what walks see", function()
   local x = e.values:to "double"
   local m = x:matmul(x:t())
   near(m:get(1, 1), math.log(2) / math.sqrt(2), 1e-5) -- |M| of the bipartite matrix
+end)
+
+test("netsmf is netmf from what walks see; beyond the dense matrix netmf is netsmf", function()
+  local g = graph.random { nodes = 300, edges = 1500, blocks = 6, within = 0.8 }
+  local dense = embed.netmf(g, { method = "netmf", dim = 5, window = 3 })
+  local drawn = embed.netmf(g, { method = "netsmf", dim = 5, window = 3, samples = 400 })
+  local few = embed.netmf(g, { method = "netsmf", dim = 5, window = 3, samples = 2 })
+  local agreement = require "dynamo.agreement"
+  local close = agreement.cka(dense, drawn)
+  assert(close > 0.97 and close > agreement.cka(dense, few), close)
+  local large = graph.random { nodes = 7000, edges = 21000, blocks = 2, within = 1 }
+  local opts = { method = "netmf", dim = 4, window = 2, samples = 3, power = 1 }
+  local e = embed.netmf(large, opts)
+  assert(#e.genes > 6000 and e:dim() == 4)
+  opts.method = "netsmf"
+  assert(same(e.values, embed.netmf(large, opts).values))
 end)
 
 test("diffusion maps: vectors scaled by the eigenvalues of the walk", function()
