@@ -15,6 +15,7 @@ static void clear(dyn_node *p) {
   dyn_tensor_free(&p->aux);
   if (p->many) dyn_free(p->many, (size_t)p->nin, sizeof *p->many);
   dyn_free(p->idx, (size_t)p->a.nidx, sizeof *p->idx);
+  dyn_csr_free(&p->csr);
   *p = (dyn_node){0};
 }
 
@@ -80,6 +81,11 @@ static dyn_status describe(dyn_tape *t, dyn_node *p, const int *in, int nin,
   }
   if (!a) return DYN_OK;
   p->a = *a;
+  p->a.sparse = NULL;
+  if (a->sparse) {
+    dyn_status st = dyn_csr_share(&p->csr, a->sparse, e);
+    if (st != DYN_OK) return p->a.nidx = 0, st;
+  }
   if (!a->idx) return p->a.nidx = 0, DYN_OK;
   p->idx = dyn_alloc((size_t)a->nidx, sizeof *p->idx);
   if (!p->idx) {
