@@ -272,6 +272,7 @@ int luaopen_dynamo_core(lua_State *L) {
   luaL_setfuncs(L, funcs, 0);
   open_error(L);
   dyn_open_tensor(L);
+  dyn_open_inplace(L);
   dyn_open_sparse(L);
   dyn_open_tape(L);
   dyn_open_optim(L);

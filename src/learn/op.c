@@ -235,6 +235,8 @@ const dyn_op dyn_ops[DYN_NOPS] = {
     [DYN_OP_EIGH] = {"eigh", 1, 1, dyn_eigh_fwd, dyn_eigh_bwd},
     [DYN_OP_QR] = {"qr", 1, 1, dyn_qr_fwd, dyn_qr_bwd},
     [DYN_OP_SVD] = {"svd", 1, 1, dyn_svd_fwd, dyn_svd_bwd},
+    [DYN_OP_SCATTER_ADD] = {"scatter_add", 3, 3, dyn_scatter_add_fwd,
+                            dyn_scatter_add_bwd},
     [DYN_OP_SPARSE] = {"sparse", 1, 1, dyn_sparse_fwd, dyn_sparse_bwd},
     [DYN_OP_LOG_SOFTMAX] = {"log_softmax", 1, 1, dyn_lsm_fwd, dyn_lsm_bwd},
 };

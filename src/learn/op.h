@@ -62,7 +62,8 @@ dyn_rule dyn_swap_fwd, dyn_swap_bwd, dyn_reshape_fwd, dyn_reshape_bwd,
     dyn_sort_fwd, dyn_topk_fwd, dyn_diagonal_fwd, dyn_diagonal_bwd,
     dyn_solve_fwd, dyn_solve_bwd, dyn_cholesky_fwd, dyn_cholesky_bwd,
     dyn_logdet_fwd, dyn_logdet_bwd, dyn_eigh_fwd, dyn_eigh_bwd, dyn_qr_fwd,
-    dyn_qr_bwd, dyn_svd_fwd, dyn_svd_bwd, dyn_sparse_fwd, dyn_sparse_bwd;
+    dyn_qr_bwd, dyn_svd_fwd, dyn_svd_bwd, dyn_scatter_add_fwd,
+    dyn_scatter_add_bwd, dyn_sparse_fwd, dyn_sparse_bwd;
 
 static inline int dyn_input(const dyn_node *y, int k) {
   if (k >= y->nin) return -1;

@@ -197,6 +197,25 @@ dyn_status dyn_chosen_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   return put_back(t, y, &y->aux, &y->g, e);
 }
 
+dyn_status dyn_scatter_add_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
+  const dyn_tensor *a = dyn_in(t, y, 0);
+  dyn_status st = dyn_convert(&y->x, a, a->type, e);
+  if (st != DYN_OK) return st;
+  st = dyn_scatter_add_(&y->x, y->a.dim, dyn_in(t, y, 1), dyn_in(t, y, 2), e);
+  if (st != DYN_OK) dyn_tensor_free(&y->x);
+  return st;
+}
+
+dyn_status dyn_scatter_add_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
+  dyn_tensor d = {0};
+  dyn_status st = DYN_OK;
+  if (dyn_wants(t, y, 2)) {
+    st = dyn_gather(&d, &y->g, y->a.dim, dyn_in(t, y, 1), e);
+    if (st == DYN_OK) st = dyn_flow_move(t, y, 2, &d, e);
+  }
+  return st != DYN_OK ? st : dyn_flow_move(t, y, 0, &y->g, e);
+}
+
 /* ---- quantiles ------------------------------------------------------------ */
 
 /* Where in a sorted line of n the quantile is: between 'lo' and the next. */

@@ -317,6 +317,11 @@ const dyn_tensor *dyn_tape_arrived(const dyn_tape *t, int id) {
   return &t->v[id].g;
 }
 int dyn_tape_inputs(const dyn_tape *t, int id) { return t->v[id].nin; }
+const dyn_tensor *dyn_tape_positions(const dyn_tape *t, int id) {
+  static const dyn_tensor none;
+  bool chosen = dyn_ops[t->v[id].op].bwd == dyn_chosen_bwd;
+  return chosen ? &t->v[id].aux : &none;
+}
 bool dyn_tape_need(const dyn_tape *t, int id) { return t->v[id].need; }
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id) { return t->v[id].op; }
 int dyn_tape_len(const dyn_tape *t) { return t->n; }

@@ -82,13 +82,14 @@ typedef enum dyn_opcode {
   DYN_OP_TOPK,     /* attr.n largest (attr.lo not 0: smallest) of attr.dim */
   DYN_OP_DIAGONAL, /* the attr.lo-th of a matrix */
   /* linear algebra; those with several results: see op_linalg.c */
-  DYN_OP_SOLVE,    /* a, b: as dyn_solve */
-  DYN_OP_CHOLESKY, /* the gradient is symmetric, here and in eigh */
-  DYN_OP_LOGDET,   /* log |det a| */
-  DYN_OP_EIGH,     /* (n,n) -> (1+n, n): values over vectors */
-  DYN_OP_QR,       /* (n,k) -> (n+k, k): q over r */
-  DYN_OP_SVD,      /* (n,m) -> (n+1+m, k): u over s over v */
-  DYN_OP_SPARSE,   /* attr.sparse times x (n, k); its transpose if attr.dim */
+  DYN_OP_SOLVE,       /* a, b: as dyn_solve */
+  DYN_OP_CHOLESKY,    /* the gradient is symmetric, here and in eigh */
+  DYN_OP_LOGDET,      /* log |det a| */
+  DYN_OP_EIGH,        /* (n,n) -> (1+n, n): values over vectors */
+  DYN_OP_QR,          /* (n,k) -> (n+k, k): q over r */
+  DYN_OP_SVD,         /* (n,m) -> (n+1+m, k): u over s over v */
+  DYN_OP_SCATTER_ADD, /* a, positions, x, attr.dim: a copy, as dyn_scatter_add_ */
+  DYN_OP_SPARSE, /* attr.sparse times x (n, k); its transpose if attr.dim */
   DYN_NOPS
 } dyn_opcode;
 
@@ -167,6 +168,8 @@ int dyn_tape_inputs(const dyn_tape *t, int id);
 const dyn_tensor *dyn_tape_value(const dyn_tape *t, int id);
 /* Empty if nothing flowed there, or if 'id' is not a leaf. */
 const dyn_tensor *dyn_tape_grad(const dyn_tape *t, int id);
+/* Where the values of sort, topk, max and min were (from 0), else empty. */
+const dyn_tensor *dyn_tape_positions(const dyn_tape *t, int id);
 bool dyn_tape_need(const dyn_tape *t, int id);
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id);
 /* Entries so far: ids are 0 .. n-1. */

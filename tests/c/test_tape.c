@@ -179,6 +179,12 @@ static const opcase cases[] = {
     {DYN_OP_SVD, 1, {2}, {{4, 2}}, .kind = 0},
     {DYN_OP_SVD, 1, {2}, {{2, 4}}, .kind = 0},
     {DYN_OP_SVD, 1, {2}, {{3, 3}}, .kind = 's'},
+    {DYN_OP_SCATTER_ADD,
+     3,
+     {2, 2, 2},
+     {{3, 2}, {2, 2}, {2, 2}},
+     .constant = 2,
+     .kind = 'i'},
     {DYN_OP_SPARSE, 1, {2}, {{3, 2}}, .a = {.sparse = &matrix}},
     {DYN_OP_SPARSE, 1, {2}, {{2, 2}}, .a = {.sparse = &matrix, .dim = 1}},
 };
@@ -291,7 +297,7 @@ static double against_float(const opcase *c, const dyn_tensor x[MOST],
   double f, worst = 0;
   dyn_tensor xf[MOST] = {0}, gf[MOST] = {0};
   for (int k = 0; k < c->nin; k++)
-    if (dyn_convert(&xf[k], &x[k], c->kind == 'i' && k ? DYN_F64 : DYN_F32,
+    if (dyn_convert(&xf[k], &x[k], c->kind == 'i' && k == 1 ? DYN_F64 : DYN_F32,
                     NULL) != DYN_OK)
       exit(2);
   if (loss(c, xf, &f, gf, NULL) != DYN_OK) exit(2);
