@@ -311,9 +311,9 @@ test("and it is what happens", function()
     local function nan(v) return v ~= v end
     for name, d in pairs(meta.declared()) do
       local method = d.nan and name:match "^Tensor:([%w]+)$"
-      if method and d.nan:match "^propagates to the elements" then
+      if method and method ~= "matmul" and d.nan:match "^propagates to the elements" then
         local r = t[method](t, pairs_of_two[method] and t or nil)
-        if method ~= "matmul" then assert(nan(r:get(2)) and not nan(r:get(1)), name) end
+        assert(nan(r:get(2)) and not nan(r:get(1)), name)
       elseif method and d.nan:match "^propagates to the line" then
         local args = method == "quantile" and { 0.5 } or {}
         assert(nan((t[method](t, args[1])):item()), name)
@@ -321,7 +321,7 @@ test("and it is what happens", function()
         assert(t[method](t, t):get(2) == 0, name)
       end
     end
-    assert(t:ne(t):get(2) == 1 and t:isnan():sum():item() == 1 and nan(t:sort():get(3)) and t:sort(1, true):get(1) == 3)
+    assert(nan(core.matmul(t:unsqueeze(1), t):item()) and t:ne(t):get(2) == 1 and t:isnan():sum():item() == 1 and nan(t:sort():get(3)) and t:sort(1, true):get(1) == 3)
     assert(t:argmax():item() == 2 and nan(t:cumsum():get(3)) and t:cumsum():get(1) == 1 and nan(t:clamp(0, 1):get(2)))
   end)
 end)
