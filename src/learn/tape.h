@@ -165,6 +165,7 @@ DYN_STATUS dyn_tape_supply(dyn_tape *t, unsigned run, int entry, int k,
 /* Inputs of an entry. */
 int dyn_tape_inputs(const dyn_tape *t, int id);
 
+/* The value of a variable, borrowed: until the tape is freed. */
 const dyn_tensor *dyn_tape_value(const dyn_tape *t, int id);
 /* Empty if nothing flowed there, or if 'id' is not a leaf. */
 const dyn_tensor *dyn_tape_grad(const dyn_tape *t, int id);
