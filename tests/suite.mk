@@ -36,7 +36,7 @@ asan-lua:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan APP= HAVEJIT= \
 	  CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover' $(BUILD)/asan/lua54/dynamo/core.so
 	@LUA_CPATH='$(BUILD)/asan/lua54/?.so;;' LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
-	  ASAN_OPTIONS=detect_leaks=0 $(LUA) tests/lua/run.lua $(ONLY:%=tests/lua/%_spec.lua)
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 $(LUA) tests/lua/run.lua $(ONLY:%=tests/lua/%_spec.lua)
 ##valgrind      the specs under valgrind
 valgrind: all
 	@tests/tally.sh "LUA_CPATH='$(BUILD)/lua54/?.so;;' valgrind -q --error-exitcode=9 \
