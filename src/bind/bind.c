@@ -147,13 +147,15 @@ static void collect(lua_State *L) {
   static size_t limit = 64u << 20; /* a heuristic: races are harmless */
   static size_t last_most = 0;
   size_t most = dyn_memory_limit();
-  if (most != last_most) last_most = most, limit = 64u << 20;
-  size_t worth = limit;
-  if (most && worth > most / 2)
-    worth = most / 2; /* garbage makes nobody fail */
-  if (dyn_live() <= worth) return;
+  if (most != last_most) last_most = most, limit = most ? most / 2 : 64u << 20;
+  if (dyn_live() <= limit) return;
   lua_gc(L, LUA_GCCOLLECT, 0);
-  limit = dyn_live() * 2 > 64u << 20 ? dyn_live() * 2 : 64u << 20;
+  size_t kept = dyn_live();
+  limit = kept * 2 > 64u << 20 ? kept * 2 : 64u << 20;
+  /* under a ceiling garbage gets half of what is left: it makes nobody fail,
+  ** and what is kept, however much, costs no collection per call */
+  if (most && kept < most && limit > kept + (most - kept) / 2)
+    limit = kept + (most - kept) / 2;
 }
 
 /* Say which limit it was, if there is one. */
@@ -178,6 +180,8 @@ int dyn_result(lua_State *L, dyn_status st, const dyn_err *e, int nres) {
     collect(L);
     return nres;
   }
+  if (st == DYN_ENOMEM && dyn_memory_limit()) /* for the next call */
+    lua_gc(L, LUA_GCCOLLECT, 0);
   if (!structured(st)) return luaL_error(L, "%s", e->msg);
   lua_createtable(L, 0, 2);
   lua_pushstring(L, dyn_status_name(st));
@@ -272,6 +276,7 @@ int luaopen_dynamo_core(lua_State *L) {
   luaL_setfuncs(L, funcs, 0);
   open_error(L);
   dyn_open_tensor(L);
+  dyn_open_inplace(L);
   dyn_open_sparse(L);
   dyn_open_tape(L);
   dyn_open_optim(L);

@@ -93,6 +93,7 @@ void dyn_open_tensor(lua_State *L);
 /* More methods for the class that dyn_open_tensor made. */
 void dyn_open_math(lua_State *L);
 void dyn_open_order(lua_State *L);
+void dyn_open_inplace(lua_State *L);
 void dyn_open_sparse(lua_State *L);
 void dyn_open_tape(lua_State *L);
 void dyn_open_optim(lua_State *L);

@@ -35,11 +35,12 @@ static int unary(lua_State *L) {
 
 /* tensor + variable: the tensor is a constant on the variable's tape. */
 static int with_variable(lua_State *L, dyn_binary op) {
-  static const dyn_opcode ops[] = {[DYN_ADD] = DYN_OP_ADD,
-                                   [DYN_SUB] = DYN_OP_SUB,
-                                   [DYN_MUL] = DYN_OP_MUL,
-                                   [DYN_DIV] = DYN_OP_DIV};
-  if (op > DYN_DIV)
+  static const dyn_opcode ops[] = {
+      [DYN_ADD] = DYN_OP_ADD,        [DYN_SUB] = DYN_OP_SUB,
+      [DYN_MUL] = DYN_OP_MUL,        [DYN_DIV] = DYN_OP_DIV,
+      [DYN_POW] = DYN_OP_POWER,      [DYN_MAXIMUM] = DYN_OP_LARGER,
+      [DYN_MINIMUM] = DYN_OP_SMALLER};
+  if (op > DYN_MINIMUM)
     return luaL_error(L, "%s: a variable cannot stand here",
                       dyn_binary_name(op));
   return dyn_vararith(L, ops[op]);

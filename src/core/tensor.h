@@ -87,6 +87,7 @@ bool dyn_tensor_expand(dyn_tensor *t, const dyn_tensor *like);
 unsigned dyn_tensor_version(const dyn_tensor *t);
 void dyn_tensor_touch(dyn_tensor *t);
 
+/* Elements: the product of the sizes. */
 size_t dyn_tensor_len(const dyn_tensor *t);
 /* Row-major without gaps? */
 bool dyn_tensor_dense(const dyn_tensor *t);
@@ -98,6 +99,7 @@ const char *dyn_tensor_shape(const dyn_tensor *t, char buf[DYN_SHAPELEN]);
 double dyn_tensor_get(const dyn_tensor *t, ptrdiff_t off);
 void dyn_tensor_set(dyn_tensor *t, ptrdiff_t off, double v);
 
+/* Bytes of an element, and the name of the type. */
 size_t dyn_type_size(dyn_type type);
 const char *dyn_type_name(dyn_type type); /* "float", "double" */
 

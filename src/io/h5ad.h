@@ -37,6 +37,7 @@ void dyn_h5ad_close(dyn_h5ad *a); /* NULL is fine */
 DYN_STATUS dyn_h5ad_probe(const char *path, size_t limit, int seconds,
                           dyn_err *e);
 
+/* The file behind it, borrowed. */
 dyn_h5 *dyn_h5ad_file(const dyn_h5ad *a);
 const char *dyn_h5ad_kind(const dyn_h5ad *a);       /* "h5ad", "10x", ... */
 const char *dyn_h5ad_generation(const dyn_h5ad *a); /* "0.5" "0.7" "0.8+" */
