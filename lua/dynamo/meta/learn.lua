@@ -225,8 +225,10 @@ or types.]] },
     doc = [["float" or "double".]] },
   ["Var:value"] = { sig = [[v:value() -> Tensor]],
     doc = [[The value, shared with the tape.]] },
-  ["adamw"] = { sig = [[core.adamw(params[, { lr=1e-3, beta1=.9, beta2=.999, eps=1e-8, decay=.01, clip=0, groups= }]) -> Optimizer]],
-    doc = [[AdamW (Loshchilov and Hutter, ICLR 2019) in one pass. clip: largest norm of the gradient, 0 any.
+  ["adamw"] = { sig = [[core.adamw(params[, { lr=1e-3, beta1=.9, beta2=.999, eps=1e-8, decay=.01, clip=0, bound=0, l2=0, groups= }]) -> Optimizer]],
+    doc = [[AdamW (Loshchilov and Hutter, ICLR 2019) in one pass. clip: largest norm of the gradient, 0 any;
+bound: largest absolute element, 0 any; l2: added to the gradient times the parameter (with decay = 0: Adam with weight
+decay as PyTorch has it).
 groups = { [name] = { lr = factor, decay = boolean } }. Raises: unknown options and names, values
 out of range.]] },
   ["compose"] = { sig = [==[core.compose({ a, b, ... }[, how[, seed]]) -> Operator]==],
@@ -248,7 +250,7 @@ twice, bad sizes.]] },
   ["schedule"] = { sig = [[core.schedule("constant" or "cosine", step[, { warmup=0, total=, floor=0 }]) -> number]],
     doc = [[Factor of the learning rate at step 1, 2, ...: a linear rise over `warmup` steps, then 1 or half a
 cosine to `floor` (Loshchilov and Hutter, ICLR 2017).]] },
-  ["sgd"] = { sig = [[core.sgd(params[, { lr=1e-2, momentum=.9, decay=0, clip=0, groups= }]) -> Optimizer]],
+  ["sgd"] = { sig = [[core.sgd(params[, { lr=1e-2, momentum=.9, decay=0, clip=0, bound=0, l2=0, groups= }]) -> Optimizer]],
     doc = [[m = momentum m + g; w = w - lr m - lr decay w. Options as in adamw.]] },
   ["tape"] = { sig = [[core.tape() -> Tape]],
     doc = [[A new, empty tape: the list of operations in the order they ran (reverse-mode differentiation;
