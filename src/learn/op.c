@@ -214,6 +214,9 @@ const dyn_op dyn_ops[DYN_NOPS] = {
     [DYN_OP_BCE_LOGITS] = {"bce_logits", 2, 4, dyn_bce_fwd, dyn_bce_bwd},
     [DYN_OP_ROW_PEARSON] = {"row_pearson", 2, 4, dyn_pearson_fwd,
                             dyn_pearson_bwd},
+    [DYN_OP_BATCH_NORM] = {"batch_norm", 3, 4, dyn_norm_fwd, dyn_norm_bwd},
+    [DYN_OP_GENE_DECODER] = {"gene_decoder", 12, 12, dyn_decoder_fwd,
+                             dyn_decoder_bwd},
     [DYN_OP_LOG_SOFTMAX] = {"log_softmax", 1, 1, dyn_lsm_fwd, dyn_lsm_bwd},
 };
 

@@ -19,6 +19,7 @@ typedef struct dyn_node {
   dyn_tensor x;     /* value */
   dyn_tensor g;     /* gradient; empty until something arrives */
   dyn_tensor aux;   /* a leaf's sink; what forward keeps for backward */
+  dyn_tensor stats; /* means and variances of a normalisation, double */
   int64_t *idx;     /* a copy of attr.idx, which points here */
   dyn_attr a;
 } dyn_node;
@@ -54,7 +55,8 @@ dyn_rule dyn_swap_fwd, dyn_swap_bwd, dyn_reshape_fwd, dyn_reshape_bwd,
     dyn_bce_fwd, dyn_bce_bwd, dyn_pearson_fwd, dyn_pearson_bwd, dyn_lsm_fwd,
     dyn_lsm_bwd, dyn_lse_fwd, dyn_lse_bwd, dyn_permute_fwd, dyn_permute_bwd,
     dyn_expand_fwd, dyn_expand_bwd, dyn_cumsum_fwd, dyn_cumsum_bwd,
-    dyn_gather_fwd, dyn_gather_bwd, dyn_where_fwd, dyn_where_bwd;
+    dyn_gather_fwd, dyn_gather_bwd, dyn_where_fwd, dyn_where_bwd, dyn_norm_fwd,
+    dyn_norm_bwd, dyn_decoder_fwd, dyn_decoder_bwd;
 
 static inline int dyn_input(const dyn_node *y, int k) {
   if (k >= y->nin) return -1;

@@ -13,6 +13,7 @@ static void clear(dyn_node *p) {
   dyn_tensor_free(&p->x);
   dyn_tensor_free(&p->g);
   dyn_tensor_free(&p->aux);
+  dyn_tensor_free(&p->stats);
   if (p->many) dyn_free(p->many, (size_t)p->nin, sizeof *p->many);
   dyn_free(p->idx, (size_t)p->a.nidx, sizeof *p->idx);
   *p = (dyn_node){0};
@@ -311,6 +312,9 @@ const dyn_tensor *dyn_tape_arrived(const dyn_tape *t, int id) {
   return &t->v[id].g;
 }
 int dyn_tape_inputs(const dyn_tape *t, int id) { return t->v[id].nin; }
+const dyn_tensor *dyn_tape_stats(const dyn_tape *t, int id) {
+  return &t->v[id].stats;
+}
 bool dyn_tape_need(const dyn_tape *t, int id) { return t->v[id].need; }
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id) { return t->v[id].op; }
 int dyn_tape_len(const dyn_tape *t) { return t->n; }

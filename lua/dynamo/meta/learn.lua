@@ -113,6 +113,17 @@ or types.]] },
     doc = [[Gradients of this scalar in every leaf that needs one. With `seed`, a tensor of v's shape, v may have any shape: the
 gradients are those of the sum of v times seed. rules[entry](gradient) gives the gradients of the operands of a custom
 operation (see Var:custom). Raises: not a scalar; a value changed in place; a custom operation without a rule.]] },
+  ["Var:batch_norm"] = { sig = [==[x:batch_norm(scale, shift[, eps[, slope[, weight]]]) -> Var]==],
+    doc = [[Columns of x (n,m) to mean 0 and variance 1, times scale (m), plus shift (m), fused with an activation: negative
+results times slope (1: none, the default; 0: relu; else leaky). weight (n): how many equal rows a row stands for.
+eps 1e-5. Var:statistics gives means and variances (Ioffe and Szegedy, ICML 2015).]] },
+  ["Var:gene_decoder"] = { sig = [==[base:gene_decoder({ cells, scale0, shift0, w1, scale1, shift1, w2, scale2, shift2, w, c }[, eps]) -> Var]==],
+    doc = [==[What GEARS does for every gene of every cell, fused: r[b][g] = norm2(relu(norm1(relu(norm0(base[g] + cells[b])) w1))
+w2) . w[g] + c[g], batch norms over all cells and genes. base (blocks, G, d): cell b has block b, the cells after the
+last block share it; cells (B, d), w1 (d, m), w2 (m, q), w (G, q), c (G); r (B, G). O(B G (d m + m q)).]==] },
+  ["Var:statistics"] = { sig = [[v:statistics() -> Tensor double or nil]],
+    doc = [[Of batch_norm and gene_decoder: means, then variances (n in the denominator) of each norm, one after the
+other. nil of other operations.]] },
   ["Var:close"] = { sig = [[v:close()]],
     doc = [[Drop this handle; the value stays on its tape.]] },
   ["Var:custom"] = { sig = [[v:custom(value, { operands }) -> Var, entry]],
