@@ -2,6 +2,15 @@
 
 #include <math.h>
 
+/* As in core/ops.c: compiled for wider registers as well, chosen when the library
+** is loaded; nothing is contracted or reordered, so the bits are the same. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
 #define T        float
 #define NAME(fn) fn##_f32
 #include "learn/norm.inc"
