@@ -4,6 +4,7 @@ package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
 local core = require "dynamo.core"
 local gears = require "dynamo.gears_net"
 local gears_loss = require "dynamo.gears_loss"
+local scgen = require "dynamo.scgen_net"
 
 local folder = arg[1]
 local STEPS = 10
@@ -85,3 +86,35 @@ gears_case("gears_faithful", { faithful = true, exponent = 4, direction = "sign"
 gears_case("gears_fixed", { faithful = false, exponent = 2, direction = "tanh" })
 gears_case("gears_uncertain", { faithful = true, exponent = 4, direction = "sign", uncertainty = true })
 gears_case("gears_lone", { faithful = true, exponent = 4, direction = "sign", lone = true })
+
+-- ---- scGen --------------------------------------------------------------------------
+
+local function scgen_case()
+  local n, genes, latent = 16, 40, 6
+  local net = scgen.new({ genes = genes, hidden = 24, latent = latent, dropout = 0, kl = 5e-5 }, 2)
+  local out = { x = core.rand(8, n, genes) * 3 }
+  starting(out, net.params)
+  local optimiser = core.adamw(net.params, { lr = 1e-3, eps = .01, decay = 0, l2 = 1e-6 })
+  local losses, noises = {}, {}
+  for step = 1, STEPS do
+    local tape = core.tape()
+    noises[step] = core.randn(100 + step, 1, n, latent)
+    local loss, pass = scgen.loss(net, tape, out.x, noises[step]:reshape(n, latent), step)
+    loss:backward()
+    net.params:collect()
+    scgen.learn_statistics(net, pass)
+    if step == 1 then
+      out.forward = pass.out:value():clone()
+      gradients(out, net.params)
+    end
+    losses[step] = loss:item()
+    optimiser:step()
+    tape:close()
+  end
+  out.noise, out.losses = core.cat(noises, 1), core.tensor(losses, "double")
+  out.latent = scgen.encode(net, out.x)
+  out.predicted = scgen.decode(net, out.latent)
+  write("scgen", out)
+end
+
+scgen_case()

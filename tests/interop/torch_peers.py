@@ -14,6 +14,7 @@ except ImportError:
 
 sys.path.insert(0, os.path.dirname(__file__))
 import torch_gears
+import torch_scgen
 
 torch.set_num_threads(1)
 passed = failed = 0
@@ -126,6 +127,40 @@ def gears(folder, name, faithful, exponent, sign, uncertainty=False, lone=False)
           f"{far(data['predicted'], np.stack(want)):.1e}")
 
 
+def scgen(folder):
+    data = np.load(f"{folder}/scgen.npz")
+    hidden, latent = data["p_mean.w"].shape
+    m = torch_scgen.Scgen(data["x"].shape[1], hidden, latent, dropout=0.0)
+    table = {}
+    for name, stack in (("enc", m.encoder), ("dec", m.decoder)):
+        for i in (0, 1):
+            lin, bn = stack[4 * i], stack[4 * i + 1]
+            torch.nn.init.zeros_(lin.bias)
+            table[f"{name}{i + 1}.w"] = (lin.weight, True)
+            table[f"{name}{i + 1}.scale"], table[f"{name}{i + 1}.shift"] = (bn.weight, False), (bn.bias, False)
+    for name, lin in (("mean", m.mean), ("logvar", m.logvar), ("out", m.out)):
+        table[name + ".w"], table[name + ".b"] = (lin.weight, True), (lin.bias, False)
+    copy_in(data, table)
+    x = torch.from_numpy(data["x"])
+    optimiser = torch.optim.Adam(m.parameters(), lr=1e-3, eps=0.01, weight_decay=1e-6)
+    losses, first, grads = [], None, None
+    for noise in torch.from_numpy(data["noise"]):
+        optimiser.zero_grad()
+        out, mean, var = m(x, noise)
+        loss = m.elbo(x, out, mean, var)
+        loss.backward()
+        if first is None:
+            first, grads = out.detach().numpy().copy(), {k: gradient(*v) for k, v in table.items()}
+        losses.append(float(loss))
+        optimiser.step()
+    compare("scgen", data, grads, first, losses)
+    m.eval()
+    with torch.no_grad():
+        z = m.encode(x)[0]
+        d = max(far(data["latent"], z.numpy()), far(data["predicted"], m.decode(z).numpy()))
+    check("scgen: encoding and decoding by running statistics", d <= 1e-4, f"{d:.1e}")
+
+
 def main():
     program = sys.argv[1] if len(sys.argv) > 1 else "build/dynamo"
     with tempfile.TemporaryDirectory() as folder:
@@ -136,6 +171,7 @@ def main():
             gears(folder, "gears_fixed", False, 2, False)
             gears(folder, "gears_uncertain", True, 4, True, uncertainty=True)
             gears(folder, "gears_lone", True, 4, True, lone=True)
+            scgen(folder)
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed != 0)
 

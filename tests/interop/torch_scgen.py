@@ -28,7 +28,9 @@ class Scgen(nn.Module):
         noise = torch.randn_like(mean) if noise is None else noise
         return self.decode(mean + var.sqrt() * noise), mean, var
 
-    def loss(self, x, noise=None):
-        xhat, mean, var = self(x, noise)
+    def elbo(self, x, xhat, mean, var):
         kl = 0.5 * (mean ** 2 + var - 1 - torch.log(var)).sum(1)
         return (0.5 * ((x - xhat) ** 2).sum(1) + 0.5 * self.kl * kl).mean()
+
+    def loss(self, x, noise=None):
+        return self.elbo(x, *self(x, noise))
