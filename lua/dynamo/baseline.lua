@@ -11,11 +11,13 @@
 -- observed count as the gene's own mean. Labels (kind "label") start from the smoothed frequency (k + 1) / (n + 2).
 local core = require "dynamo.core"
 local err = require "dynamo.error"
+local gears = require "dynamo.gears"
 local label = require "dynamo.label"
 local linear = require "dynamo.linear"
 local lines = require "dynamo.lines"
 local predictor = require "dynamo.predictor"
 local responses = require "dynamo.responses"
+local scgen = require "dynamo.scgen"
 local similarity = require "dynamo.similarity"
 
 local M = { schema = {} }
@@ -455,6 +457,20 @@ function M.mlp(opts) return require("dynamo.model").mlp(opts) end
 ---@param opts? table  see dynamo.model.schema.mlp_delta
 ---@return table recipe
 function M.mlp_delta(opts) return require("dynamo.model").mlp_delta(opts) end
+
+-- ---- peers ------------------------------------------------------------------------------------------
+
+--- scGen, a variational autoencoder of cells with shifts of its latent state; see dynamo.scgen.scgen.
+---@param opts? table  see dynamo.scgen.schema.scgen
+---@return table recipe
+function M.scgen(opts) return scgen.scgen(opts) end
+
+--- GEARS, faithful or fixed; see dynamo.gears.gears.
+---@param opts? table  see dynamo.gears.schema.gears
+---@return table recipe
+function M.gears(opts) return gears.gears(opts) end
+
+M.schema.gears, M.schema.scgen = gears.schema.gears, scgen.schema.scgen
 
 M.schema.general, M.schema.perturb_mean = lines.schema.general, lines.schema.perturb_mean
 
