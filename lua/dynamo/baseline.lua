@@ -13,6 +13,7 @@ local core = require "dynamo.core"
 local err = require "dynamo.error"
 local gears = require "dynamo.gears"
 local label = require "dynamo.label"
+local latent_additive = require "dynamo.latent_additive"
 local linear = require "dynamo.linear"
 local lines = require "dynamo.lines"
 local predictor = require "dynamo.predictor"
@@ -470,7 +471,14 @@ function M.scgen(opts) return scgen.scgen(opts) end
 ---@return table recipe
 function M.gears(opts) return gears.gears(opts) end
 
+--- The latent additive model, as CPA adds what perturbations do to the state of cells; see
+--- dynamo.latent_additive.latent_additive.
+---@param opts? table  see dynamo.latent_additive.schema.latent_additive
+---@return table recipe
+function M.latent_additive(opts) return latent_additive.latent_additive(opts) end
+
 M.schema.gears, M.schema.scgen = gears.schema.gears, scgen.schema.scgen
+M.schema.latent_additive = latent_additive.schema.latent_additive
 
 M.schema.general, M.schema.perturb_mean = lines.schema.general, lines.schema.perturb_mean
 

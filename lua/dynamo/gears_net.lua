@@ -102,7 +102,7 @@ end
 ---@param from integer[]
 ---@param to integer[]
 ---@param weight number[]
----@return table  { forward = Sparse (n, n), back = its transpose }
+---@return table  { forward = Sparse (n, n), back = its transpose, edges = { from =, to =, weight = } with their final weights }
 function M.propagation(n, from, to, weight)
   local deg, own = {}, {}
   local f, t, w = {}, {}, {}
@@ -120,7 +120,7 @@ function M.propagation(n, from, to, weight)
     w[k] = d > 0 and w[k] / math.sqrt(d) or 0
   end
   local S = core.sparse(n, n, t, f, w)
-  return { forward = S, back = S:t() }
+  return { forward = S, back = S:t(), edges = { from = f, to = t, weight = w } }
 end
 
 --- A new network. `graphs` are propagations: expression over the genes, perturbation over the nodes.
