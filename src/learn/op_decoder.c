@@ -166,8 +166,8 @@ done:
 /* a and c of the three norms, one after the other. */
 static dyn_status coefficient_room(const dyn_decoder *p, dyn_tensor *room,
                                    char *ac[3], dyn_err *e) {
-  dyn_status st = dyn_tensor_raw(room, p->type, 1,
-                                 &(ptrdiff_t){2 * (p->d + p->m + p->q)}, e);
+  ptrdiff_t len = 2 * (p->d + p->m + p->q);
+  dyn_status st = dyn_tensor_raw(room, p->type, 1, &len, e);
   if (st != DYN_OK) return st;
   ac[0] = room->data;
   ac[1] = ac[0] + 2 * p->d * p->es;
@@ -181,8 +181,8 @@ dyn_status dyn_decoder_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   char *ac[3];
   dyn_status st = dyn_decoder_plan(&p, t, y, e);
   if (st != DYN_OK) return st;
-  DYN_TRY(dyn_tensor_raw(&y->stats, DYN_F64, 1,
-                         &(ptrdiff_t){2 * (p.d + p.m + p.q)}, e));
+  ptrdiff_t len = 2 * (p.d + p.m + p.q);
+  DYN_TRY(dyn_tensor_raw(&y->stats, DYN_F64, 1, &len, e));
   DYN_TRY(dyn_tensor_raw(&y->aux, p.type, 3,
                          (ptrdiff_t[]){p.cells, p.genes, p.m + p.q}, e));
   DYN_TRY(dyn_tensor_raw(&y->x, p.type, 2, (ptrdiff_t[]){p.cells, p.genes}, e));

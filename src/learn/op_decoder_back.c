@@ -245,13 +245,12 @@ static dyn_status make_room(room *r, pass *s, dyn_err *e) {
   ptrdiff_t sums = p->tiles * 2 * w,
             genes = larger(p->lanes * TILE * q, p->blocks * p->genes * d),
             cells = p->tiles * p->cells * d;
+  ptrdiff_t own = ac + 3 * w + rows + du + dw,
+            wide = sums + genes + cells + p->cells * d +
+                   larger(2 * w, m * larger(d, q));
   dyn_status st;
-  DYN_TRY(dyn_tensor_raw(&r->own, p->type, 1,
-                         &(ptrdiff_t){ac + 3 * w + rows + du + dw}, e));
-  DYN_TRY(dyn_tensor_new(&r->wide, DYN_F64, 1,
-                         &(ptrdiff_t){sums + genes + cells + p->cells * d +
-                                      larger(2 * w, m * larger(d, q))},
-                         e));
+  DYN_TRY(dyn_tensor_raw(&r->own, p->type, 1, &own, e));
+  DYN_TRY(dyn_tensor_new(&r->wide, DYN_F64, 1, &wide, e));
   DYN_TRY(dyn_tensor_raw(&r->read, p->type, 2, p->in[READ]->size, e));
   DYN_TRY(dyn_tensor_raw(&r->offset, p->type, 1, p->in[OFFSET]->size, e));
   s->ac[0] = r->own.data;

@@ -62,8 +62,8 @@ static void *row(const dyn_tensor *t, ptrdiff_t i) {
 
 /* Mean and variance are kept, one after the other. */
 static dyn_status keep(dyn_node *y, const dyn_tensor *wide, dyn_err *e) {
-  ptrdiff_t m = wide->size[1];
-  dyn_status st = dyn_tensor_raw(&y->stats, DYN_F64, 1, &(ptrdiff_t){2 * m}, e);
+  ptrdiff_t m = wide->size[1], len = 2 * m;
+  dyn_status st = dyn_tensor_raw(&y->stats, DYN_F64, 1, &len, e);
   if (st == DYN_OK)
     memcpy(y->stats.data, wide->data, (size_t)(2 * m) * sizeof(double));
   return st;
