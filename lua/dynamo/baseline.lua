@@ -341,7 +341,7 @@ end
 M.schema.linear = linear.schema.linear
 
 --- The bilinear ridge of Ahlmann-Eltze, Huber and Anders (2025); see dynamo.linear.linear.
----@param opts? table  genes, perturbations, dim, gene_ridge, perturbation_ridge, control, embedding
+---@param opts? table  genes, perturbations, from, dim, gene_ridge, perturbation_ridge, control, embedding
 ---@return table recipe
 function M.linear(opts) return linear.linear(opts) end
 

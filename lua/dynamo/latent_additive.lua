@@ -179,8 +179,7 @@ local function shifts_of(self, rows)
 end
 
 local function answer(self, context, rows)
-  local at = self.index[context]
-  if not at then fail("no control cells of context '%s'", label.safe(tostring(context))) end
+  local at = peer.start_of(self, context)
   local d, flags = shifts_of(self, rows)
   local z = run(self.net, "enc", self.controls[at])
   local from = self.options.reconstruction == "raw" and self.control:select(1, at)
@@ -195,24 +194,8 @@ end
 
 local function complete(self)
   self.answer, self.pack = answer, M.pack
-  self.place, self.index = responses.places(self.trained), responses.places(self.contexts)
+  self.place = responses.places(self.trained)
   return peer.fitted(self)
-end
-
--- Contexts with controls, up to `count` cells of each, and the rows of R.control.
-local function starts(R, set, count, seed)
-  local contexts, controls, list = {}, {}, {}
-  for _, c in ipairs(R.contexts) do
-    local own = set.control[c]
-    if #own > 0 then
-      local order, chosen = core.permutation(#own, seed, "start"), {}
-      for k = 1, math.min(count, #own) do chosen[k] = own[order[k]] end
-      contexts[#contexts + 1], controls[#controls + 1] = c, set.take(chosen)
-      list[#list + 1] = R:control_index(c)
-    end
-  end
-  if #contexts == 0 then fail "there are no control cells" end
-  return contexts, controls, R.control:index(1, list)
 end
 
 local function fit(recipe_, env)
@@ -223,10 +206,10 @@ local function fit(recipe_, env)
   if e then trained = e:coverage(trained).covered end
   local set = cells.of(R, env.train, { limit = o.cells_per_perturbation, seed = seed })
   local items, out = items_of(R, set, env.train, responses.places(trained))
-  local contexts, controls, control = starts(R, set, o.controls, seed)
+  local s = peer.starts("latent_additive", R, set, o.controls, seed)
   local spec = { genes = #R.genes, hidden = o.hidden, latent = o.latent, input = e and e:dim() or #trained }
-  local self = complete { name = "latent_additive", recipe = recipe_, options = o, genes = R.genes, contexts = contexts,
-    seed = seed, responses = R, embedding = e, trained = trained, left_out = out, controls = controls, control = control,
+  local self = complete { name = "latent_additive", recipe = recipe_, options = o, genes = R.genes, contexts = s.contexts,
+    seed = seed, responses = R, embedding = e, trained = trained, left_out = out, controls = s.controls, control = s.control,
     net = new_net(spec, seed) }
   train(self, env, set, items, (features_of(self, trained)), seed)
   return self
@@ -244,8 +227,8 @@ end
 --- Put a fitted model into the tables of a file.
 function M.pack(self, t, c)
   c.spec = self.net.spec
-  t.lists.trained, t.tensors.control = self.trained, self.control
-  for i = 1, #self.contexts do t.tensors["controls/" .. i] = self.controls[i] end
+  t.lists.trained = self.trained
+  peer.pack_starts(t, self)
   peer.pack_net(t, "net/", self.net)
   if self.embedding then
     t.lists["embedding/genes"], t.tensors["embedding/values"] = self.embedding.genes, self.embedding.values
@@ -265,15 +248,12 @@ end
 --- A fitted model from the tables of a file; EFORMAT if they do not fit.
 function M.restore(t, c, path)
   local genes, trained = peer.list(t, "genes/symbol", path), peer.list(t, "trained", path)
-  local e, s, controls = stored_embedding(t, path), c.spec or {}, {}
+  local e, s = stored_embedding(t, path), c.spec or {}
   local spec = { genes = #genes, hidden = peer.integer(s, "hidden", path, 1, 2 ^ 20),
     latent = peer.integer(s, "latent", path, 1, 2 ^ 20), input = e and e:dim() or #trained }
-  for i = 1, #c.contexts do
-    local x = t.tensors["controls/" .. i]
-    controls[i] = peer.tensor(t, "controls/" .. i, path, x and x:size(1) or 0, #genes)
-  end
+  local controls, control = peer.unpack_starts(t, c.contexts, #genes, path)
   return complete { name = "latent_additive", options = c.options, genes = genes, contexts = c.contexts, seed = c.seed,
-    embedding = e, trained = trained, controls = controls, control = peer.tensor(t, "control", path, #c.contexts, #genes),
+    embedding = e, trained = trained, controls = controls, control = control,
     net = peer.unpack_net(t, "net/", new_net(spec, 1), path) }
 end
 

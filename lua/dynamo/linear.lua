@@ -9,8 +9,9 @@ local M = { schema = {} }
 
 M.schema.linear = {
   genes = { default = "training", values = { "training", "identity" }, help = "G: scores of genes, or none" },
-  perturbations = { default = "training", values = { "training", "embedding" },
-    help = "P: rows of G, or an embedding" },
+  perturbations = { default = "training", values = { "training", "embedding", "other" },
+    help = "P: rows of G, an embedding, or principal components of all profiles of another line" },
+  from = { type = "string", help = "the other line; default: the first context but the row's own" },
   dim = { default = 10, type = "integer", min = 1, help = "of G" },
   gene_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lambda_G: shrinks along genes" },
   perturbation_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lambda_P: shrinks along perturbations" },
@@ -85,12 +86,49 @@ local function score_lookup(R, Z)
   return e
 end
 
+-- The first context but this one that has rows, or that of the options.
+local function other_line(o, R, context)
+  if o.from then return R.contexts[R:control_index(o.from)] end
+  for _, r in ipairs(R.rows) do
+    if r.context ~= context then return r.context end
+  end
+  err.raise { code = "EVALUE", message = ("baseline.linear: perturbations = \"other\" needs a line beside '%s'")
+    :format(label.safe(context)) }
+end
+
+-- Leading scores of another line's profiles, control included, by perturbation: of all rows, whether they train or not.
+local function other_lookup(o, R, context)
+  local line = other_line(o, R, context)
+  local list = R:where(function(r) return r.context == line and #r.targets == 1 end)
+  local X = core.cat({ responses.pick(R.delta, list), core.zeros(1, #R.genes, "double") }, 1)
+  X = X - X:mean(1)
+  local n = X:size(1)
+  local w, V = core.eigh(X:matmul(X:t()))
+  local order, at = {}, {}
+  for k = 1, math.min(o.dim, n) do order[k] = n + 1 - k end
+  for k, i in ipairs(list) do at[R.rows[i].targets[1]] = k end
+  local Z = V:index(2, order) * w:index(1, order):maximum(0):sqrt()
+  return { has = function(_, g) return at[g] ~= nil end, dim = function() return Z:size(2) end,
+    rows = function(_, names)
+      local idx = {}
+      for i, g in ipairs(names) do idx[i] = at[g] end
+      return Z:index(1, idx)
+    end }
+end
+
+-- Where the vectors of perturbations come from.
+local function vectors_of(o, env, context, scores)
+  if o.perturbations == "training" then return score_lookup(env.responses, scores) end
+  if o.perturbations == "other" then return other_lookup(o, env.responses, context) end
+  return predictor.embedding_of("linear", o, env)
+end
+
 local function linear_fit(o, env, context)
   local R, s = env.responses, predictor.set_of(env, context)
   if #s.rows == 0 then err.raise { code = "EVALUE", message = "baseline.linear: no training rows" } end
   local needed = o.genes == "training" or o.perturbations == "training"
   local scores = needed and gene_scores(env, context, s, o.dim, o.control)
-  local e = o.perturbations == "training" and score_lookup(R, scores) or predictor.embedding_of("linear", o, env)
+  local e = vectors_of(o, env, context, scores)
   local function lookup(names) return predictor.vectors(e, names) end
   local P, have = perturbation_vectors(lookup, s.targets)
   local list = {}
@@ -112,7 +150,7 @@ end
 --- The bilinear ridge of Ahlmann-Eltze, Huber and Anders (2025): delta(p) = G W p + b, W = (G'G + lg)^-1 G' Y P (P'P +
 --- lp)^-1. By default G are the first ten principal scores of genes over the training profiles and p is the perturbed
 --- gene's own row of G; a gene that is not measured gets b (flag "mean"). Combinations: p = p_a + p_b.
----@param opts? table  genes, perturbations, dim, gene_ridge, perturbation_ridge, control, embedding
+---@param opts? table  genes, perturbations, from, dim, gene_ridge, perturbation_ridge, control, embedding
 ---@return table recipe
 function M.linear(opts)
   return predictor.new("baseline", "linear", opts, M.schema.linear, function(o, env)

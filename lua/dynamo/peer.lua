@@ -113,6 +113,40 @@ function M.interpolate(near, genes, values, base)
   return w:matmul(values - base) / (total:reshape(#genes, 1) + near.lambda) + base, flags
 end
 
+-- ---- where predictions start -----------------------------------------------------------------------
+
+--- Control cells that predictions start from: contexts that have some, up to `count` of each, mean controls (contexts, G).
+---@param name string of the predictor, for the message
+---@param R table Responses
+---@param set table of cells.of
+---@param count integer
+---@param seed integer
+---@return table { contexts =, controls = list of Tensor (n, G), control = Tensor double (contexts, G) }
+function M.starts(name, R, set, count, seed)
+  local s, list = { contexts = {}, controls = {} }, {}
+  for _, c in ipairs(R.contexts) do
+    local own = set.control[c]
+    if #own > 0 then
+      local order, chosen = core.permutation(#own, seed, "start"), {}
+      for k = 1, math.min(count, #own) do chosen[k] = own[order[k]] end
+      s.contexts[#s.contexts + 1], s.controls[#s.controls + 1] = c, set.take(chosen)
+      list[#list + 1] = R:control_index(c)
+    end
+  end
+  if #list == 0 then err.raise { code = "EVALUE", message = ("baseline.%s: there are no control cells"):format(name) } end
+  s.control = R.control:index(1, list)
+  return s
+end
+
+--- The place of a context among those with controls; EVALUE with its name if it has none.
+function M.start_of(self, context)
+  for i, c in ipairs(self.contexts) do
+    if c == context then return i end
+  end
+  err.raise { code = "EVALUE", message = ("baseline.%s: no control cells of context '%s'"):format(self.name,
+    label.safe(tostring(context))) }
+end
+
 -- ---- fitted ones ---------------------------------------------------------------------------------
 
 local class = {}
@@ -169,6 +203,12 @@ function M.pack_net(t, at, net)
 end
 
 --- See pack_net.
+function M.pack_starts(t, self)
+  t.tensors.control = self.control
+  for i = 1, #self.contexts do t.tensors["controls/" .. i] = self.controls[i] end
+end
+
+--- See pack_net.
 function M.pack_neighbours(t, near)
   t.lists["neighbours/train"], t.lists["neighbours/genes"] = near.train, near.genes
   if #near.genes > 0 and #near.train > 0 then
@@ -215,6 +255,16 @@ function M.unpack_net(t, at, net, path)
     r.var = M.tensor(t, at .. "running/" .. name .. "/var", path, m):to "double"
   end
   return net
+end
+
+--- Controls from a file: controls, control.
+function M.unpack_starts(t, contexts, G, path)
+  local controls = {}
+  for i = 1, #contexts do
+    local x = t.tensors["controls/" .. i]
+    controls[i] = M.tensor(t, "controls/" .. i, path, x and x:size(1) or 0, G)
+  end
+  return controls, M.tensor(t, "control", path, #contexts, G)
 end
 
 --- Neighbours from a file.

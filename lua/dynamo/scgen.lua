@@ -189,8 +189,7 @@ local function shifts_of(self, rows)
 end
 
 local function answer(self, context, rows)
-  local at = self.index[context]
-  if not at then fail(("no control cells of context '%s'"):format(label.safe(tostring(context)))) end
+  local at = peer.start_of(self, context)
   local d, flags = shifts_of(self, rows)
   local z = scgen_net.encode(self.net, self.controls[at])
   local from = self.options.reconstruction == "raw" and self.control:select(1, at)
@@ -206,7 +205,7 @@ end
 -- What follows from the rest.
 local function complete(self)
   self.answer, self.pack = answer, M.pack
-  self.place, self.index = responses.places(self.perturbations), responses.places(self.contexts)
+  self.place = responses.places(self.perturbations)
   local list = {}
   for k, g in ipairs(self.near.train) do list[k] = self.place[g] end
   self.singles = responses.pick(self.shifts, list)
@@ -217,28 +216,20 @@ local function fit(self, env)
   local R, o, seed = env.responses, self.options, env.seed or 1
   if not responses.is(R) then fail "fit expects env.responses" end
   local set = cells.of(R, env.train, { limit = o.cells_per_perturbation, seed = seed })
-  local contexts, controls = {}, {}
-  for i, c in ipairs(R.contexts) do
-    if #set.control[c] > 0 then
-      contexts[#contexts + 1] = c
-      controls[#controls + 1] = set.take(draw(set.control[c], math.min(o.controls, #set.control[c]), seed, "start " .. i))
-    end
-  end
-  if #contexts == 0 then fail "there are no control cells" end
-  local train, validate = parts(o, set, env.train, contexts, seed)
+  local start = peer.starts("scgen", R, set, o.controls, seed)
+  local train, validate = parts(o, set, env.train, start.contexts, seed)
   local net = fit_net(o, set, train, validate, #R.genes, seed, env.progress and function(epoch, epochs, loss, score)
     env.progress(epoch, epochs, { loss = loss, validate = score })
   end)
   local names, values = shifts(net, R, set, env.train, seed)
   local e = o.variant == "knn" and predictor.embedding_of("scgen", o, env) or nil
-  local list, known = {}, {}
-  for k, c in ipairs(contexts) do list[k] = R:control_index(c) end
+  local known = {}
   for _, p in ipairs(names) do
     if #label.targets(p) == 1 then known[#known + 1] = p end
   end
-  return complete { name = "scgen", recipe = self, options = o, genes = R.genes, contexts = contexts, seed = seed,
-    responses = R, net = net, perturbations = names, shifts = values, controls = controls,
-    control = R.control:index(1, list), near = peer.neighbours(e, known) }
+  return complete { name = "scgen", recipe = self, options = o, genes = R.genes, contexts = start.contexts, seed = seed,
+    responses = R, net = net, perturbations = names, shifts = values, controls = start.controls,
+    control = start.control, near = peer.neighbours(e, known) }
 end
 
 --- scGen. `variant` says what a perturbation that was not seen does, `reconstruction` what is compared with the controls.
@@ -252,8 +243,8 @@ function M.scgen(opts) return recipe.new("predictor", "baseline", "scgen", opts,
 function M.pack(self, t, c)
   c.spec = self.net.spec
   t.lists.perturbations = self.perturbations
-  t.tensors.shifts, t.tensors.control = self.shifts, self.control
-  for i = 1, #self.contexts do t.tensors["controls/" .. i] = self.controls[i] end
+  t.tensors.shifts = self.shifts
+  peer.pack_starts(t, self)
   peer.pack_net(t, "net/", self.net)
   peer.pack_neighbours(t, self.near)
 end
@@ -263,15 +254,12 @@ function M.restore(t, c, path)
   local genes, s = peer.list(t, "genes/symbol", path), c.spec or {}
   local spec = { genes = #genes, hidden = peer.integer(s, "hidden", path, 1, 2 ^ 20),
     latent = peer.integer(s, "latent", path, 1, 2 ^ 20), dropout = 0, kl = 0 }
-  local names, controls = peer.list(t, "perturbations", path), {}
-  for i = 1, #c.contexts do
-    local x = t.tensors["controls/" .. i]
-    controls[i] = peer.tensor(t, "controls/" .. i, path, x and x:size(1) or 0, #genes)
-  end
+  local names = peer.list(t, "perturbations", path)
+  local controls, control = peer.unpack_starts(t, c.contexts, #genes, path)
   return complete { name = "scgen", options = c.options, genes = genes, contexts = c.contexts, seed = c.seed,
     net = peer.unpack_net(t, "net/", scgen_net.new(spec, 1), path), perturbations = names, controls = controls,
     shifts = peer.tensor(t, "shifts", path, #names, spec.latent), near = peer.unpack_neighbours(t, path),
-    control = peer.tensor(t, "control", path, #c.contexts, #genes) }
+    control = control }
 end
 
 return M

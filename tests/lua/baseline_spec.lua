@@ -89,6 +89,27 @@ test("linear: P from an embedding without G equals the closed form; a gene witho
   assert(flags[1] == "embedding" and flags[2] == "mean")
 end)
 
+test("linear: P from another line's profiles, whether or not they train", function()
+  local rows, delta, other = {}, {}, core.randn(1, 4, 5, "double")
+  for i = 1, 8 do
+    local k = (i - 1) % 4 + 1
+    rows[i] = { perturbation = ("abcd"):sub(k, k), context = i <= 4 and "K" or "R" }
+    delta[i] = other:select(1, k):totable() -- both lines respond alike
+  end
+  local R = responses.new { genes = { "v", "w", "x", "y", "z" }, contexts = { "K", "R" }, rows = rows, delta = d(delta),
+    file = "x.csv" }
+  local recipe = linear.linear { genes = "identity", perturbations = "other", dim = 4, gene_ridge = 1e-9,
+    perturbation_ridge = 1e-9, control = false }
+  local got, flags = recipe:fit { responses = R, train = { 1, 2, 3, 4 } }:predict { 1, 2, { perturbation = "q", context = "K" } }
+  same(got:rows(1, 2), { delta[1], delta[2] }, 1e-5)
+  assert(flags[1] == "embedding" and flags[3] == "mean")
+  raises("no context 'Q'", function() linear.linear { perturbations = "other", from = "Q" }:fit { responses = R,
+    train = { 1 } }:predict { 1 } end)
+  raises("needs a line beside 'K'", function()
+    linear.linear { perturbations = "other" }:fit(env()):predict(query "j1")
+  end)
+end)
+
 test("linear: gene scores are those of the SVD of the training profiles", function()
   local n, G = 12, 30
   local names, control = {}, core.randn(5, 1, G, "double")
