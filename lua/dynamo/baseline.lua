@@ -471,13 +471,35 @@ function M.scgen(opts) return scgen.scgen(opts) end
 ---@return table recipe
 function M.gears(opts) return gears.gears(opts) end
 
+--- GEARS as published; see dynamo.gears.gears_faithful.
+---@param opts? table  those of gears
+---@return table recipe
+function M.gears_faithful(opts) return gears.gears_faithful(opts) end
+
+--- scGen, unseen perturbations by the mean shift; see dynamo.scgen.scgen_mean.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_mean(opts) return scgen.scgen_mean(opts) end
+
+--- scGen, unseen perturbations by similar genes; see dynamo.scgen.scgen_knn.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_knn(opts) return scgen.scgen_knn(opts) end
+
+--- scGen, unseen perturbations not shifted; see dynamo.scgen.scgen_zero.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_zero(opts) return scgen.scgen_zero(opts) end
+
 --- The latent additive model, as CPA adds what perturbations do to the state of cells; see
 --- dynamo.latent_additive.latent_additive.
 ---@param opts? table  see dynamo.latent_additive.schema.latent_additive
 ---@return table recipe
 function M.latent_additive(opts) return latent_additive.latent_additive(opts) end
 
-M.schema.gears, M.schema.scgen = gears.schema.gears, scgen.schema.scgen
+for _, module in ipairs { gears, scgen } do
+  for name, schema in pairs(module.schema) do M.schema[name] = schema end
+end
 M.schema.latent_additive = latent_additive.schema.latent_additive
 
 M.schema.general, M.schema.perturb_mean = lines.schema.general, lines.schema.perturb_mean

@@ -320,6 +320,17 @@ end
 ---@return table recipe
 function M.gears(opts) return recipe.new("predictor", "baseline", "gears", opts, M.schema.gears, { fit = fit }) end
 
+M.schema.gears_faithful = {}
+for k, v in pairs(M.schema.gears) do M.schema.gears_faithful[k] = v end
+M.schema.gears_faithful.mode = { default = "faithful", values = { "faithful" }, help = "as published, with its quirks" }
+
+--- GEARS as published, with its quirks: gears with mode = "faithful" under a name of its own.
+---@param opts? table  those of gears
+---@return table recipe
+function M.gears_faithful(opts)
+  return recipe.new("predictor", "baseline", "gears_faithful", opts, M.schema.gears_faithful, { fit = fit })
+end
+
 --- How sure a fitted GEARS with uncertainty = true is: exp(-mean log variance) per row; nil for rows it cannot encode.
 ---@param fitted table
 ---@param rows table  perturbations or records

@@ -237,6 +237,33 @@ end
 ---@return table recipe
 function M.scgen(opts) return recipe.new("predictor", "baseline", "scgen", opts, M.schema.scgen, { fit = fit }) end
 
+-- The options of scgen with one value of `variant`.
+local function of_variant(variant)
+  local s = {}
+  for k, v in pairs(M.schema.scgen) do s[k] = v end
+  s.variant = { default = variant, values = { variant }, help = "the shift of a perturbation that was not seen" }
+  return s
+end
+
+M.schema.scgen_mean, M.schema.scgen_knn, M.schema.scgen_zero = of_variant "mean", of_variant "knn", of_variant "zero"
+
+local function named(name, opts) return recipe.new("predictor", "baseline", name, opts, M.schema[name], { fit = fit }) end
+
+--- scGen where a perturbation that was not seen shifts as the training perturbations do in the mean.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_mean(opts) return named("scgen_mean", opts) end
+
+--- scGen where a perturbation that was not seen shifts as those of similar genes do.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_knn(opts) return named("scgen_knn", opts) end
+
+--- scGen where a perturbation that was not seen does nothing: what is left is the error of reconstruction.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_zero(opts) return named("scgen_zero", opts) end
+
 -- ---- files ---------------------------------------------------------------------------
 
 --- Put a fitted scGen into the tables of a file.

@@ -111,6 +111,18 @@ test("scgen: variants and reconstructions; seen conditions move to another line"
   raises("needs an embedding", function() baseline.scgen(with { variant = "knn" }):fit(environment(R)) end)
 end)
 
+test("scgen: each variant has a name of its own for tables", function()
+  for _, variant in ipairs { "mean", "zero" } do
+    local recipe = baseline["scgen_" .. variant](quick)
+    assert(recipe.name == "scgen_" .. variant and recipe.options.variant == variant)
+    local p = recipe:fit(environment(data())):predict(query)
+    local o = with { variant = variant }
+    assert((p - baseline.scgen(o):fit(environment(data())):predict(query)):abs():max():item() == 0)
+  end
+  assert(baseline.scgen_knn {}.options.variant == "knn" and baseline.gears_faithful {}.options.mode == "faithful")
+  raises("must be one of zero (got 'mean')", baseline.scgen_zero, { variant = "mean" })
+end)
+
 test("scgen: the shift of a combination is the sum unless it was seen", function()
   local fitted = baseline.scgen(with { reconstruction = "residual" }):fit(environment(data()))
   local place = fitted.place
