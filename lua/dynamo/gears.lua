@@ -273,25 +273,32 @@ local function complete(self)
   return peer.fitted(self)
 end
 
--- Networks by context, and "*" for contexts without training rows.
-local function networks(self, env, graph)
-  local R, o, seed = env.responses, self.options, env.seed or 1
-  local lists, models, out = { ["*"] = env.train }, {}, {}
-  for _, i in ipairs(env.train) do
+-- The training rows of every context and, where they are not those of all contexts, of "*": for contexts without any.
+local function rows_by_context(R, train)
+  local lists, names = {}, {}
+  for _, i in ipairs(train) do
     local c = R.rows[i].context
-    lists[c] = lists[c] or {}
+    if not lists[c] then lists[c], names[#names + 1] = {}, c end
     table.insert(lists[c], i)
   end
-  local names = label.sorted_keys(lists)
-  if #names == 2 then names = { names[2] } end -- one context: its network is that of all
-  if #names > #R.contexts then table.remove(names, 1) end -- "*" sorts first; every context has its own
+  table.sort(names)
+  if #names > 1 and #names < #R.contexts then lists["*"], names[#names + 1] = train, "*" end
+  return lists, names
+end
+
+-- Networks by context; "*" answers for all others. And the rows that could not be encoded.
+local function networks(self, env, graph)
+  local o, seed, models, left_out = self.options, env.seed or 1, {}, {}
+  local lists, names = rows_by_context(env.responses, env.train)
   for k, c in ipairs(names) do
-    models[c], out[c] = fit_one(o, env, lists[c], graph, seed * 100 + k, env.progress and function(epoch, epochs, loss, score)
+    local out
+    models[c], out = fit_one(o, env, lists[c], graph, seed * 100 + k, env.progress and function(epoch, epochs, loss, score)
       env.progress((k - 1) * epochs + epoch, #names * epochs, { loss = loss, validate = score })
     end)
+    for _, i in ipairs(c ~= "*" and out or {}) do left_out[#left_out + 1] = i end
   end
   models["*"] = models["*"] or models[names[1]]
-  return models, out[names[1]]
+  return models, left_out
 end
 
 local function fit(self, env)

@@ -200,6 +200,28 @@ test("gears: means alone are enough, and so is one row", function()
   end
 end)
 
+test("gears: a network per context, one of all for contexts without training rows", function()
+  local rows, delta = {}, {}
+  for c, context in ipairs { "(a)", "b", "c" } do
+    for g = 1, 3 do
+      rows[#rows + 1], delta[#delta + 1] = { perturbation = "G0" .. g, context = context }, { g == 1 and -c or 0, 0, 1 }
+    end
+  end
+  local R = responses.new { genes = { "G01", "G02", "G03" }, contexts = { "(a)", "b", "c" }, rows = rows, delta = d(delta),
+    file = "made" }
+  local function models(train)
+    local names = {}
+    for name in pairs(baseline.gears(with()):fit { responses = R, train = train, graph = ring(), seed = 1 }.models) do
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    return table.concat(names, " ")
+  end
+  assert(models { 1, 2, 3 } == "(a) *")
+  assert(models { 1, 2, 4, 5 } == "(a) * b")
+  assert(models { 1, 2, 4, 5, 7, 8 } == "(a) * b c")
+end)
+
 test("gears: graphs of sets and of correlated genes", function()
   local conv = gears_graph.expression(data(), require "dynamo.cells".of(data(), { 1, 2 }), { 1, 2 }, { top = 3, threshold = .1 })
   local rows, cols = conv.forward:size()
