@@ -292,7 +292,7 @@ local function networks(self, env, graph)
   local lists, names = rows_by_context(env.responses, env.train)
   for k, c in ipairs(names) do
     local out
-    models[c], out = fit_one(o, env, lists[c], graph, seed * 100 + k, env.progress and function(epoch, epochs, loss, score)
+    models[c], out = fit_one(o, env, lists[c], graph, seed % 2 ^ 32 * 100 + k, env.progress and function(epoch, epochs, loss, score)
       env.progress((k - 1) * epochs + epoch, #names * epochs, { loss = loss, validate = score })
     end)
     for _, i in ipairs(c ~= "*" and out or {}) do left_out[#left_out + 1] = i end

@@ -93,25 +93,25 @@ end
 
 -- ---- shifts --------------------------------------------------------------------------
 
--- `n` of a list drawn with replacement, or, if there are enough, without.
-local function draw(list, n, seed, name)
+-- `n` of a list drawn with replacement or, if there are enough, without. `tag` tells draws of one seed apart.
+local function draw(list, n, seed, tag)
   local out = {}
   if n <= #list then
-    local order = core.permutation(#list, seed, name)
+    local order = core.permutation(#list, seed, "draw " .. tag)
     for k = 1, n do out[k] = list[order[k]] end
     return out
   end
-  local at = (core.rand(core.permutation(2 ^ 20, seed, name)[1], n, "double") * #list):totable()
+  local at = (core.rand(seed * 64 % 2 ^ 50 + tag, n, "double") * #list):totable()
   for k = 1, n do out[k] = list[math.min(math.floor(at[k]) + 1, #list)] end
   return out
 end
 
 -- Contexts balanced by resampling to the largest.
-local function balanced(lists, seed, name)
+local function balanced(lists, seed, tag)
   local most, out = 0, {}
   for _, list in ipairs(lists) do most = math.max(most, #list) end
   for k, list in ipairs(lists) do
-    for _, cell in ipairs(#list == most and list or draw(list, most, seed + k, name)) do out[#out + 1] = cell end
+    for _, cell in ipairs(#list == most and list or draw(list, most, seed + k, tag)) do out[#out + 1] = cell end
   end
   return out
 end
@@ -120,13 +120,13 @@ end
 local function shift_of(net, R, set, rows, seed)
   local after, before = {}, {}
   for k, i in ipairs(rows) do after[k], before[k] = set.of_row[i], set.control[R.rows[i].context] end
-  after, before = balanced(after, seed, "after"), balanced(before, seed, "before")
+  after, before = balanced(after, seed, 1), balanced(before, seed, 2)
   local n = math.min(#after, #before)
   if n == 0 then return nil end
-  local function mean(list, name)
-    return scgen_net.encode(net, set.take(#list == n and list or draw(list, n, seed, name))):to "double":mean(1)
+  local function mean(list, tag)
+    return scgen_net.encode(net, set.take(#list == n and list or draw(list, n, seed, tag))):to "double":mean(1)
   end
-  return mean(after, "equal after") - mean(before, "equal before")
+  return mean(after, 3) - mean(before, 4)
 end
 
 -- Shifts of all training perturbations: names, targets, (n, latent).

@@ -50,7 +50,7 @@ local function block(pass, net, name, x)
   local y = x:linear(v[name .. ".w"]):batch_norm(v[name .. ".scale"], v[name .. ".shift"], EPS, SLOPE)
   pass.seen[#pass.seen + 1] = { name = name, stats = y:statistics(), n = x:size(1) }
   if net.spec.dropout == 0 then return y end
-  return y:dropout(net.spec.dropout, pass.seed * 8 + #pass.seen)
+  return y:dropout(net.spec.dropout, pass.seed * 8 % 2 ^ 50 + #pass.seen)
 end
 
 --- Record the loss of a batch: the mean over cells of half the squared error plus kl / 2 times KL(q || N(0, I)).

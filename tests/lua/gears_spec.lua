@@ -194,6 +194,7 @@ test("gears: means alone are enough, and so is one row", function()
   local R = data(true)
   local fitted = baseline.gears(with { batch = 4 }):fit(environment(R))
   assert(fitted:predict({ "G01", "G08" }):nonfinite() == 0)
+  assert(baseline.gears(with { batch = 4 }):fit(environment(R, { seed = 2 ^ 40 - 1 })):predict({ "G01" }):nonfinite() == 0)
   for _, mode in ipairs { "fixed", "faithful" } do
     local lone = baseline.gears(with { mode = mode }):fit(environment(R, { train = rows_of(R, "G02"), validate = {} }))
     assert(lone:predict({ "G01" }):nonfinite() == 0)

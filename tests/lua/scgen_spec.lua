@@ -111,6 +111,22 @@ test("scgen: variants and reconstructions; seen conditions move to another line"
   raises("needs an embedding", function() baseline.scgen(with { variant = "knn" }):fit(environment(R)) end)
 end)
 
+test("scgen: any seed, and lines of different size are balanced by drawing again", function()
+  local R = data()
+  local train = R:where(function(r) return r.perturbation == "g01" end)
+  local keep, of_row, of_context = {}, {}, {}
+  for k, row in ipairs(R.cells.row_of) do -- half the cells of g01 in M
+    if row ~= train[2] or k % 2 == 0 then
+      keep[#keep + 1], of_row[#of_row + 1], of_context[#of_context + 1] = k, row, R.cells.context_of[k]
+    end
+  end
+  R.cells = { x = R.cells.x:index(1, keep), row_of = of_row, context_of = of_context }
+  for _, seed in ipairs { 0, 2 ^ 31, 2 ^ 40 - 1 } do
+    local p = baseline.scgen(with()):fit(environment(R, { train = train, seed = seed })):predict(query)
+    assert(p:nonfinite() == 0)
+  end
+end)
+
 test("scgen: each variant has a name of its own for tables", function()
   for _, variant in ipairs { "mean", "zero" } do
     local recipe = baseline["scgen_" .. variant](quick)
