@@ -147,6 +147,24 @@ function M.start_of(self, context)
     label.safe(tostring(context))) }
 end
 
+--- Changes (n, G) by shifts (n, latent) of the states z of a context's controls: the mean of the decoded cells less the
+--- mean control (options.reconstruction "raw") or less the mean of the controls decoded without a shift ("residual").
+---@param self table
+---@param at integer the context's place
+---@param z userdata states of its controls
+---@param shifts userdata Tensor double
+---@param decode fun(z: userdata): userdata
+---@return userdata
+function M.decoded(self, at, z, shifts, decode)
+  local raw, blocks = self.options.reconstruction == "raw", {}
+  local from = raw and self.control:select(1, at) or decode(z):to "double":mean(1)
+  for i = 1, shifts:size(1) do
+    local x = decode(z + shifts:select(1, i):to "float")
+    blocks[i] = (x:to "double":mean(1) - from):reshape(1, #self.genes)
+  end
+  return core.cat(blocks, 1)
+end
+
 -- ---- fitted ones ---------------------------------------------------------------------------------
 
 local class = {}

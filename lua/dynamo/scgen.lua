@@ -192,14 +192,7 @@ local function answer(self, context, rows)
   local at = peer.start_of(self, context)
   local d, flags = shifts_of(self, rows)
   local z = scgen_net.encode(self.net, self.controls[at])
-  local from = self.options.reconstruction == "raw" and self.control:select(1, at)
-    or scgen_net.decode(self.net, z):to "double":mean(1)
-  local blocks = {}
-  for i = 1, #rows do
-    local x = scgen_net.decode(self.net, z + d:select(1, i):to "float")
-    blocks[i] = (x:to "double":mean(1) - from):reshape(1, #self.genes)
-  end
-  return core.cat(blocks, 1), flags
+  return peer.decoded(self, at, z, d, function(state) return scgen_net.decode(self.net, state) end), flags
 end
 
 -- What follows from the rest.
