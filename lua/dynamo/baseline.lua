@@ -129,11 +129,10 @@ end
 local function knn_single(o, e, s)
   return function(genes)
     if #s.rows == 0 or #genes == 0 then return predictor.nothing(s.base)(genes) end
-    local found = e.source == "graph" and "neighbours" or "embedding"
     local w = largest(e:similarity(genes, s.genes):to "double":maximum(0) ^ o.power, o.k)
     local total, flags = w:sum(2), {}
     local below = s.W and w:matmul(s.W) + o.lambda or total:reshape(#genes, 1) + o.lambda
-    for i = 1, #genes do flags[i] = total:get(i) < o.lambda and "mean" or found end
+    for i, g in ipairs(genes) do flags[i] = total:get(i) < o.lambda and "mean" or e.origin and e.origin[g] or "embedding" end
     return w:matmul(s.residual) / below + s.base, flags
   end
 end

@@ -15,6 +15,9 @@ local RESTART = 0.15
 local STEPS = 100 -- .85^100 is 1e-7 of the mass
 local FAR = 3     -- hops that still count
 
+-- How a gene is known (Embedding.origin): by what is around it, not by a vector of its own.
+local by_neighbours = setmetatable({}, { __index = function() return "neighbours" end })
+
 -- Neighbours of a gene as a list of distinct names, in order, without itself.
 local function around(graph, gene)
   if not graph:find(gene) then return {} end
@@ -96,7 +99,7 @@ function M.new(kind, graph)
     err.raise { code = "EOPTION", message = ("similarity '%s' needs a graph"):format(kind),
       hint = "graph = dynamo.graph.read \"edges.csv\"" }
   end
-  return { source = "graph", has = function(_, g) return graph:find(g) ~= nil end,
+  return { source = kind, origin = by_neighbours, has = function(_, g) return graph:find(g) ~= nil end,
     similarity = function(_, a, b) return kinds[kind](graph, a, b) end }
 end
 
@@ -104,7 +107,7 @@ end
 ---@param e table  Embedding
 ---@return table  has(gene), similarity(names_a, names_b)
 function M.cosine(e)
-  return { source = e.source, has = function(_, g) return e:has(g) end, similarity = function(_, a, b)
+  return { source = e.source, origin = e.origin, has = function(_, g) return e:has(g) end, similarity = function(_, a, b)
     local function rows(names)
       local idx = {}
       for i, g in ipairs(names) do idx[i] = e:index(g) or 0 end
