@@ -5,7 +5,7 @@ SPECSBIN := $(BUILD)/dynamo tests/lua/run.lua
 SPECS    := $(if $(wildcard tests/lua/*_spec.lua),"$(SPECS54)" $(if $(HAVEJIT),"$(SPECSJIT)") $(if $(APP),"$(SPECSBIN)"))
 EXAMPLES := $(wildcard examples/*.lua)
 CLITESTS := $(patsubst %,"DYNAMO=$(BUILD)/dynamo BUILD=$(BUILD) sh %",$(wildcard tests/cli/*.sh)) \
-            "sh tests/interop/h5ad.sh $(BUILD)/dynamo" \
+            "sh tests/interop/h5ad.sh $(BUILD)/dynamo" "sh tests/interop/peers.sh $(BUILD)/dynamo" \
             $(if $(EXAMPLES),"sh tests/example.sh $(BUILD)/dynamo $(EXAMPLES)")
 # as many at a time as there are cores, unless the caller said
 JOBS      = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))

@@ -490,12 +490,19 @@ local function load_embedding(t, path)
   return e
 end
 
+-- Peers have files of the same form and modules of their own.
+local peers = { gears = "dynamo.gears", latent_additive = "dynamo.latent_additive", scgen = "dynamo.scgen" }
+
 --- Read a model. Raises EFORMAT if it is damaged, not a model, or of a newer format.
 ---@param path string
 ---@return table fitted
 function M.load(path)
   local t = core.model_read(path)
   local c = json.decode(need(t, "strings", "config", path), path)
+  if type(c) == "table" and peers[c.head] then
+    check_fields(c, { contexts = "table", options = "table", seed = "number" }, "config", path)
+    return require(peers[c.head]).restore(t, c, path)
+  end
   check_config(c, path)
   local e, genes = load_embedding(t, path), need(t, "lists", "genes/symbol", path)
   local self = { name = c.name, head = c.head, kind = c.kind, seed = c.seed, options = c.options, embedding = e,

@@ -63,7 +63,7 @@ M.schema.koopman = with {
   combine = { default = "symmetric", values = { "symmetric", "product", "generator", "additive" },
     help = "how the operators of a combination act together" },
 }
-M.schema.mlp = with {}
+M.schema.mlp, M.schema.mlp_delta = with {}, with {}
 
 -- ---- genes and their features -----------------------------------------------------
 
@@ -368,6 +368,15 @@ end
 function M.mlp(opts)
   return recipe.new("predictor", "model", "mlp", opts, M.schema.mlp,
     { fit = function(self, env) return fit(self, "mlp", env) end })
+end
+
+--- The ablation without a state: z' = z + sum of m(f_g), a non-linear ridge. Its difference from `mlp` is what the
+--- dependence on the state adds. As many parameters as both.
+---@param opts? table  see dynamo.model.schema.mlp_delta
+---@return table recipe
+function M.mlp_delta(opts)
+  return recipe.new("predictor", "model", "mlp_delta", opts, M.schema.mlp_delta,
+    { fit = function(self, env) return fit(self, "delta", env) end })
 end
 
 --- Read a model that `fitted:save` or `dynamo run` wrote.

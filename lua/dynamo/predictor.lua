@@ -85,8 +85,8 @@ local function by_context(rows)
   return order, lists
 end
 
--- Predict each context by f(context, its rows) -> (n, G), flags; in the order of the rows.
-local function predict_all(R, rows, f)
+--- Predict each context by f(context, its rows) -> (n, G), flags (a list, or one for all); in the order of the rows.
+function M.by_context(G, rows, f)
   local blocks, places, flags = {}, {}, {}
   local order, lists = by_context(rows)
   for _, context in ipairs(order) do
@@ -96,7 +96,7 @@ local function predict_all(R, rows, f)
     blocks[#blocks + 1], places[#places + 1] = d, lists[context]
     for k, i in ipairs(lists[context]) do flags[i] = type(fl) == "string" and fl or fl[k] end
   end
-  return responses.assemble(blocks, places, #rows, #R.genes), flags
+  return responses.assemble(blocks, places, #rows, G), flags
 end
 
 --- A recipe whose `prepare(options, env)` gives f(context, rows) -> delta, flags.
@@ -108,7 +108,7 @@ function M.new(module, name, opts, schema, prepare)
       end
       local f = prepare(self.options, env)
       return { name = name, recipe = self, predict = function(_, rows)
-        return predict_all(env.responses, M.records(env.responses, rows), f)
+        return M.by_context(#env.responses.genes, M.records(env.responses, rows), f)
       end }
     end,
   })

@@ -281,6 +281,36 @@ static int var_dropout(lua_State *L) { /* v:dropout(rate, seed) */
   return run1(L, DYN_OP_DROPOUT, &a);
 }
 
+/* x:batch_norm(scale, shift[, eps[, slope[, weight]]]) */
+static int var_batch_norm(lua_State *L) {
+  int in[4];
+  lua_settop(L, 6);
+  dyn_var *x = dyn_checkvar(L, 1);
+  dyn_attr a = {.value = luaL_optnumber(L, 4, 1e-5),
+                .slope = luaL_optnumber(L, 5, 1)};
+  luaL_argcheck(L, a.value >= 0, 4, "eps is below 0");
+  lua_remove(L, 5);
+  lua_remove(L, 4);
+  for (int k = 0; k < 4; k++) {
+    luaL_argcheck(L, k == 3 || !lua_isnil(L, k + 1), k + 1,
+                  "scale and shift expected, got nil");
+    in[k] = dyn_ontape(L, k + 1, x->s, value(x)->type);
+  }
+  return dyn_runop(L, x->s, DYN_OP_BATCH_NORM, in, 4, &a);
+}
+
+static int
+var_gene_decoder(lua_State *L) { /* base:gene_decoder({...}[, eps]) */
+  int *in;
+  lua_settop(L, 3);
+  dyn_var *base = dyn_checkvar(L, 1);
+  dyn_attr a = {.value = luaL_optnumber(L, 3, 1e-5)};
+  luaL_argcheck(L, a.value >= 0, 3, "eps is below 0");
+  int n = list(L, 2, base->s, value(base)->type, 1, &in);
+  in[0] = base->id;
+  return dyn_runop(L, base->s, DYN_OP_GENE_DECODER, in, n, &a);
+}
+
 /* ---- reading a variable ---------------------------------------------------- */
 
 /* Call the function of a custom entry with its gradient; its results, tensors
@@ -347,6 +377,14 @@ static int var_custom(lua_State *L) {
 static int var_value(lua_State *L) {
   dyn_var *v = dyn_checkvar(L, 1);
   dyn_tensor_share(dyn_pushtensor(L), value(v));
+  return 1;
+}
+
+static int var_statistics(lua_State *L) { /* nil if it is no normalisation */
+  dyn_var *v = dyn_checkvar(L, 1);
+  const dyn_tensor *x = dyn_tape_stats(v->s->t, v->id);
+  if (!x->st) return lua_pushnil(L), 1;
+  dyn_tensor_share(dyn_pushtensor(L), x);
   return 1;
 }
 
@@ -507,17 +545,31 @@ static const luaL_Reg var_metas[] = {
 };
 
 static const luaL_Reg var_methods[] = {
-    {"backward", var_backward}, {"close", var_gc},
-    {"cat", var_cat},           {"dropout", var_dropout},
-    {"grad", var_grad},         {"item", var_item},
-    {"linear", var_linear},     {"narrow", var_narrow},
-    {"need", var_need},         {"reshape", var_reshape},
-    {"rows", var_rows},         {"scatter_rows", var_scatter},
-    {"size", var_size},         {"swap", var_swap},
-    {"cumsum", var_cumsum},     {"custom", var_custom},
-    {"expand", var_expand},     {"gather", var_gather},
-    {"permute", var_permute},   {"type", var_type},
-    {"value", var_value},       {NULL, NULL},
+    {"backward", var_backward},
+    {"batch_norm", var_batch_norm},
+    {"cat", var_cat},
+    {"close", var_gc},
+    {"cumsum", var_cumsum},
+    {"custom", var_custom},
+    {"dropout", var_dropout},
+    {"expand", var_expand},
+    {"gather", var_gather},
+    {"gene_decoder", var_gene_decoder},
+    {"grad", var_grad},
+    {"item", var_item},
+    {"linear", var_linear},
+    {"narrow", var_narrow},
+    {"need", var_need},
+    {"permute", var_permute},
+    {"reshape", var_reshape},
+    {"rows", var_rows},
+    {"scatter_rows", var_scatter},
+    {"size", var_size},
+    {"statistics", var_statistics},
+    {"swap", var_swap},
+    {"type", var_type},
+    {"value", var_value},
+    {NULL, NULL},
 };
 
 static const luaL_Reg tape_metas[] = {

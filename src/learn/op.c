@@ -238,6 +238,10 @@ const dyn_op dyn_ops[DYN_NOPS] = {
     [DYN_OP_SCATTER_ADD] = {"scatter_add", 3, 3, dyn_scatter_add_fwd,
                             dyn_scatter_add_bwd},
     [DYN_OP_SPARSE] = {"sparse", 1, 1, dyn_sparse_fwd, dyn_sparse_bwd},
+    [DYN_OP_BATCH_NORM] = {"batch_norm", 3, 4, dyn_batch_norm_fwd,
+                           dyn_batch_norm_bwd},
+    [DYN_OP_GENE_DECODER] = {"gene_decoder", 12, 12, dyn_decoder_fwd,
+                             dyn_decoder_bwd},
     [DYN_OP_LOG_SOFTMAX] = {"log_softmax", 1, 1, dyn_lsm_fwd, dyn_lsm_bwd},
 };
 

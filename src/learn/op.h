@@ -19,6 +19,7 @@ typedef struct dyn_node {
   dyn_tensor x;     /* value */
   dyn_tensor g;     /* gradient; empty until something arrives */
   dyn_tensor aux;   /* a leaf's sink; what forward keeps for backward */
+  dyn_tensor stats; /* means and variances of a normalisation, double */
   int64_t *idx;     /* a copy of attr.idx, which points here */
   dyn_csr csr;      /* shares attr.sparse */
   dyn_attr a;
@@ -63,7 +64,8 @@ dyn_rule dyn_swap_fwd, dyn_swap_bwd, dyn_reshape_fwd, dyn_reshape_bwd,
     dyn_solve_fwd, dyn_solve_bwd, dyn_cholesky_fwd, dyn_cholesky_bwd,
     dyn_logdet_fwd, dyn_logdet_bwd, dyn_eigh_fwd, dyn_eigh_bwd, dyn_qr_fwd,
     dyn_qr_bwd, dyn_svd_fwd, dyn_svd_bwd, dyn_scatter_add_fwd,
-    dyn_scatter_add_bwd, dyn_sparse_fwd, dyn_sparse_bwd;
+    dyn_scatter_add_bwd, dyn_sparse_fwd, dyn_sparse_bwd, dyn_batch_norm_fwd,
+    dyn_batch_norm_bwd, dyn_decoder_fwd, dyn_decoder_bwd;
 
 static inline int dyn_input(const dyn_node *y, int k) {
   if (k >= y->nin) return -1;

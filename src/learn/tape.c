@@ -13,6 +13,7 @@ static void clear(dyn_node *p) {
   dyn_tensor_free(&p->x);
   dyn_tensor_free(&p->g);
   dyn_tensor_free(&p->aux);
+  dyn_tensor_free(&p->stats);
   if (p->many) dyn_free(p->many, (size_t)p->nin, sizeof *p->many);
   dyn_free(p->idx, (size_t)p->a.nidx, sizeof *p->idx);
   dyn_csr_free(&p->csr);
@@ -321,6 +322,10 @@ const dyn_tensor *dyn_tape_positions(const dyn_tape *t, int id) {
   static const dyn_tensor none;
   bool chosen = dyn_ops[t->v[id].op].bwd == dyn_chosen_bwd;
   return chosen ? &t->v[id].aux : &none;
+}
+
+const dyn_tensor *dyn_tape_stats(const dyn_tape *t, int id) {
+  return &t->v[id].stats;
 }
 bool dyn_tape_need(const dyn_tape *t, int id) { return t->v[id].need; }
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id) { return t->v[id].op; }

@@ -90,6 +90,11 @@ typedef enum dyn_opcode {
   DYN_OP_SVD,         /* (n,m) -> (n+1+m, k): u over s over v */
   DYN_OP_SCATTER_ADD, /* a, positions, x, attr.dim: a copy, as dyn_scatter_add_ */
   DYN_OP_SPARSE, /* attr.sparse times x (n, k); its transpose if attr.dim */
+  /* normalisation over rows: x (n,m), scale (m), shift (m), weights of rows (n)
+  ** or absent: act(scale (x - mean) / sqrt(var + attr.value) + shift), negative
+  ** results times attr.slope. The statistics are dyn_tape_stats. */
+  DYN_OP_BATCH_NORM,
+  DYN_OP_GENE_DECODER, /* see op_decoder.c */
   DYN_NOPS
 } dyn_opcode;
 
@@ -108,7 +113,8 @@ typedef enum dyn_activation {
 typedef struct dyn_attr {
   int dim, dim2;   /* 0-based */
   ptrdiff_t lo, n; /* first row and number of rows */
-  double value;    /* the number of maximum and pow */
+  double value;    /* the number of maximum and pow, eps of a normalisation */
+  double slope;    /* of batch_norm left of 0: 1 linear, 0 relu, else leaky */
   int ndim;        /* of reshape */
   ptrdiff_t size[DYN_MAXDIM];
   const int64_t *idx; /* nidx row numbers, 0-based; copied */
@@ -171,6 +177,9 @@ const dyn_tensor *dyn_tape_value(const dyn_tape *t, int id);
 const dyn_tensor *dyn_tape_grad(const dyn_tape *t, int id);
 /* Where the values of sort, topk, max and min were (from 0), else empty. */
 const dyn_tensor *dyn_tape_positions(const dyn_tape *t, int id);
+/* Of a normalisation: means, variances (n in the denominator) of each of its
+** layers, one after the other, double. Empty of everything else. */
+const dyn_tensor *dyn_tape_stats(const dyn_tape *t, int id);
 bool dyn_tape_need(const dyn_tape *t, int id);
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id);
 /* Entries so far: ids are 0 .. n-1. */

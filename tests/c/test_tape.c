@@ -10,7 +10,7 @@
 #include "test.h"
 
 enum {
-  MOST = 5
+  MOST = 12
 };
 
 typedef struct opcase {
@@ -187,6 +187,55 @@ static const opcase cases[] = {
      .kind = 'i'},
     {DYN_OP_SPARSE, 1, {2}, {{3, 2}}, .a = {.sparse = &matrix}},
     {DYN_OP_SPARSE, 1, {2}, {{2, 2}}, .a = {.sparse = &matrix, .dim = 1}},
+    {DYN_OP_BATCH_NORM,
+     3,
+     {2, 1, 1},
+     {{7, 3}, {3}, {3}},
+     .a = {.value = .1, .slope = 1}},
+    {DYN_OP_BATCH_NORM,
+     3,
+     {2, 1, 1},
+     {{7, 3}, {3}, {3}},
+     .a = {.value = .1, .slope = .01}},
+    {DYN_OP_BATCH_NORM,
+     4,
+     {2, 1, 1, 1},
+     {{6, 2}, {2}, {2}, {6}},
+     .constant = 8,
+     .a = {.value = .1},
+     .kind = '+'},
+    {DYN_OP_GENE_DECODER, /* every cell a block of its own */
+     12,
+     {3, 2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1},
+     {{3, 5, 3},
+      {3, 3},
+      {3},
+      {3},
+      {3, 4},
+      {4},
+      {4},
+      {4, 2},
+      {2},
+      {2},
+      {5, 2},
+      {5}},
+     .a = {.value = .1}},
+    {DYN_OP_GENE_DECODER, /* the last three share one, as in GEARS */
+     12,
+     {3, 2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1},
+     {{2, 4, 2},
+      {4, 2},
+      {2},
+      {2},
+      {2, 3},
+      {3},
+      {3},
+      {3, 3},
+      {3},
+      {3},
+      {4, 3},
+      {4}},
+     .a = {.value = .1}},
 };
 
 static dyn_tensor filled(const opcase *c, int k, double a) {

@@ -81,6 +81,14 @@ cases.svd = { x, function(v) return v:svd() end }
 cases.custom = { x, function(v)
   return grad.op { forward = function(a) return a * a end, backward = function(g, _, a) return g * a * 2 end }(v)
 end }
+cases.batch_norm = { { core.randn(9, 7, 3, "double"), core.randn(10, 3, "double"), core.randn(11, 3, "double") },
+  function(p) return p[1]:batch_norm(p[2], p[3], 0.1), p[1]:batch_norm(p[2], p[3], 0.1, 0.01) end }
+cases.gene_decoder = { { core.randn(1, 2, 4, 2, "double"), core.randn(2, 3, 2, "double"), core.randn(3, 2, "double"),
+  core.randn(4, 2, "double"), core.randn(5, 2, 3, "double"), core.randn(6, 3, "double"), core.randn(7, 3, "double"),
+  core.randn(8, 3, 2, "double"), core.randn(9, 2, "double"), core.randn(10, 2, "double"), core.randn(11, 4, 2, "double"),
+  core.randn(12, 4, "double") }, function(p)
+  return p[1]:gene_decoder({ p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12] }, 0.1)
+end }
 cases.detach = { x, function(v) return v:detach() * 0 + v end }
 
 -- functions of other modules that take variables
@@ -103,7 +111,7 @@ cases["core.where"] = { { x, y }, function(p) return core.where(mask, p[1], p[2]
 
 -- methods that look at a variable, and are no operations
 local reading = {}
-for name in ("backward close count grad item need size type value"):gmatch "%S+" do reading[name] = true end
+for name in ("backward close count grad item need size statistics type value"):gmatch "%S+" do reading[name] = true end
 
 test("every method of variables has a case", function()
   for name in pairs(debug.getregistry()["dynamo.Var"].__index) do
