@@ -1,4 +1,4 @@
-/* Private to h5.c, h5_read.c, h5_write.c: the library behind h5.h. */
+/* Private to the h5_*.c files that call the library. */
 #ifndef DYN_H5_LIB_H
 #define DYN_H5_LIB_H
 
@@ -44,12 +44,12 @@ DYN_STATUS dyn_h5_inside(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 /* DYN_EFORMAT if a filter of 'd' is missing; prepares our own decoders. */
 DYN_STATUS dyn_h5_filters(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 /*
-** Read a whole compressed dataset with our own decoders, in parallel, if it is
-** one of the common sort; false: nothing is known about 'out', let the library
-** do it (and say what is wrong).
+** Read rows lo .. lo+n-1, 'items' numbers, with our own decoders, in parallel,
+** if they are many and of the common sort (see h5_plan.h); false: nothing is
+** known about 'out', let the library do it (and say what is wrong).
 */
 bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
-                   void *out);
+                   int64_t lo, int64_t n, size_t items, void *out);
 /* Register our decoders, silence the library, load no plugins. */
 void dyn_h5_setup(void);
 

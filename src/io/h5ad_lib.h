@@ -42,6 +42,14 @@ DYN_STATUS dyn_h5ad_texts(const dyn_h5ad *a, const char *path,
 /* DYN_EFORMAT unless all are UTF-8: "MEMBER: name 4 is not UTF-8 ('...')". */
 DYN_STATUS dyn_h5ad_utf8(const dyn_h5ad *a, const char *member,
                          const char *what, const dyn_textlist *t, dyn_err *e);
+/* What is to be said about the columns of the entries. */
+typedef struct dyn_order {
+  bool outside; /* one is not within 0 .. ncol-1 */
+  bool falls;   /* one is smaller than that before it in its row */
+  bool repeats; /* one is that before it */
+} dyn_order;
+/* The offsets must have been checked. Time O(entries) on all threads. */
+dyn_order dyn_csr_order(const dyn_csr *s);
 /* A column at a place, of n rows. */
 DYN_STATUS dyn_h5ad_vector(const dyn_h5ad *a, const char *path,
                            const char *field, int64_t n, dyn_column *c,

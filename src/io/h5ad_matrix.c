@@ -2,7 +2,6 @@
 ** h5ad_matrix.c -- X, raw, layers and what is along the axes: dense, CSR, CSC.
 ** Every offset and index is checked before it is used.
 */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,32 +94,27 @@ done:
   return st;
 }
 
-static DYN_STATUS read_indices(const dyn_h5ad *a, const parts *p, dyn_csr *s,
-                               dyn_err *e) {
-  dyn_status st = dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I32, 0, p->nnz,
-                              (size_t)p->nnz, s->col, e);
-  for (int64_t k = 0; k < p->nnz && st == DYN_OK; k++) {
-    if (s->col[k] >= 0 && s->col[k] < s->ncol) continue;
-    int64_t exact = s->col[k];
-    dyn_status again =
-        dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I64, k, 1, 1, &exact, NULL);
-    if (again != DYN_OK) exact = s->col[k];
-    st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indices,
+/* The first index that is outside, for the message. */
+static DYN_STATUS outside(const dyn_h5ad *a, const parts *p, const dyn_csr *s,
+                          dyn_err *e) {
+  int64_t k = 0, exact;
+  while (k < p->nnz && s->col[k] >= 0 && s->col[k] < s->ncol) k++;
+  exact = k < p->nnz ? s->col[k] : 0;
+  dyn_status again =
+      dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I64, k, 1, 1, &exact, NULL);
+  if (again != DYN_OK) exact = k < p->nnz ? s->col[k] : 0;
+  return dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indices,
                      "%lld outside 0..%td (item %lld)", (long long)exact,
                      s->ncol - 1, (long long)k + 1);
-  }
-  return st;
 }
 
-static bool in_order(const dyn_csr *s, bool *repeats) {
-  bool ok = true;
-  *repeats = false;
-  for (ptrdiff_t i = 0; i < s->nrow; i++)
-    for (int64_t k = s->start[i] + 1; k < s->start[i + 1]; k++) {
-      ok = ok && s->col[k] >= s->col[k - 1];
-      *repeats = *repeats || s->col[k] == s->col[k - 1];
-    }
-  return ok;
+static DYN_STATUS read_indices(const dyn_h5ad *a, const parts *p, dyn_csr *s,
+                               dyn_order *order, dyn_err *e) {
+  dyn_status st = dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I32, 0, p->nnz,
+                              (size_t)p->nnz, s->col, e);
+  if (st != DYN_OK) return st;
+  *order = dyn_csr_order(s);
+  return order->outside ? outside(a, p, s, e) : DYN_OK;
 }
 
 /* Add up neighbours of one place; rows are sorted. Sums in double. */
@@ -150,16 +144,16 @@ static DYN_STATUS transpose_in_place(dyn_csr *s, dyn_err *e) {
 }
 
 /* Rows of cells with ascending columns, each once. */
-static DYN_STATUS normalise(dyn_csr *s, bool columns, dyn_err *e) {
-  bool repeats = false;
+static DYN_STATUS normalise(dyn_csr *s, bool columns, dyn_order order,
+                            dyn_err *e) {
   dyn_status st = DYN_OK;
   if (columns) DYN_TRY(transpose_in_place(s, e));
-  if (!in_order(s, &repeats)) {
+  if (!columns && order.falls) {
     DYN_TRY(transpose_in_place(s, e));
     DYN_TRY(transpose_in_place(s, e));
-    (void)in_order(s, &repeats);
   }
-  if (repeats) add_repeats(s);
+  if (columns || order.falls) order = dyn_csr_order(s);
+  if (order.repeats) add_repeats(s);
 done:
   return st;
 }
@@ -169,16 +163,17 @@ static DYN_STATUS read_compressed(const dyn_h5ad *a, const place *at,
                                   dyn_matrix *m, dyn_err *e) {
   parts p = {.path = at->path, .columns = columns};
   int64_t major = columns ? cols : rows, minor = columns ? rows : cols;
+  dyn_order order;
   dyn_status st = DYN_OK;
   m->sparse = true;
   DYN_TRY(find_parts(a, &p, major, e));
   DYN_TRY(dyn_h5_fits(a->h5, at->path, p.nnz, 8, e));
   DYN_TRY(dyn_csr_new(&m->csr, major, minor, p.nnz, true, e));
   DYN_TRY(read_offsets(a, &p, &m->csr, e));
-  DYN_TRY(read_indices(a, &p, &m->csr, e));
+  DYN_TRY(read_indices(a, &p, &m->csr, &order, e));
   DYN_TRY(dyn_h5_read(a->h5, p.data, NULL, DYN_H5_F32, 0, p.nnz, (size_t)p.nnz,
                       m->csr.val, e));
-  DYN_TRY(normalise(&m->csr, columns, e));
+  DYN_TRY(normalise(&m->csr, columns, order, e));
 done:
   return st;
 }
@@ -329,59 +324,6 @@ static DYN_STATUS read_loom(const dyn_h5ad *a, const place *at,
 done:
   if (w.x) dyn_free(w.x, room, sizeof *w.x);
   return st;
-}
-
-/* ---- summary -------------------------------------------------------------- */
-
-static void odd(dyn_matrix *m, float v, int64_t row, int64_t col) {
-  if (m->row < 0) {
-    m->row = row;
-    m->col = col;
-  }
-  m->nan += isnan(v) != 0;
-  m->infinite += isnan(v) == 0;
-}
-
-/* n values, the first in this place; columns from 'cols' or consecutive. */
-static void note(dyn_matrix *m, const float *x, ptrdiff_t n, int64_t row,
-                 const int32_t *cols) {
-  float lo = (float)m->min, hi = (float)m->max;
-  bool whole = m->integers;
-  for (ptrdiff_t k = 0; k < n; k++) {
-    float v = x[k];
-    if (!(v - v == 0)) { /* NaN, infinite */
-      odd(m, v, row, cols ? cols[k] : k);
-      continue;
-    }
-    lo = v < lo ? v : lo;
-    hi = v > hi ? v : hi;
-    if (whole) whole = v == floorf(v);
-  }
-  m->min = (double)lo;
-  m->max = (double)hi;
-  m->integers = whole;
-}
-
-void dyn_matrix_summarise(dyn_matrix *m) {
-  m->row = m->col = -1;
-  m->integers = true;
-  m->min = HUGE_VAL;
-  m->max = -HUGE_VAL;
-  if (m->sparse) {
-    const dyn_csr *s = &m->csr;
-    int64_t nnz = dyn_csr_nnz(s);
-    static const float zero[1] = {0};
-    for (ptrdiff_t i = 0; i < s->nrow; i++)
-      note(m, s->val + s->start[i], s->start[i + 1] - s->start[i], i,
-           s->col + s->start[i]);
-    if (nnz < (int64_t)s->nrow * s->ncol) note(m, zero, 1, 0, NULL);
-  } else {
-    ptrdiff_t nc = m->dense.size[1];
-    for (ptrdiff_t i = 0; i < m->dense.size[0]; i++)
-      note(m, dyn_f32(&m->dense) + i * nc, nc, i, NULL);
-  }
-  if (m->min > m->max) m->min = m->max = 0;
-  m->negative = m->min < 0;
 }
 
 /* ---- places --------------------------------------------------------------- */
