@@ -261,6 +261,8 @@ bool dyn_h5_plan_read(const dyn_h5_plan *p, dyn_h5_mem type, int64_t lo,
       (size_t)(lo + n) > (p->first + p->rows) * p->chunk[0])
     return false;
   if (n == 0) return true;
+  if ((size_t)threads > p->rows * p->across)
+    threads = (int)(p->rows * p->across);
   job j = {p, type, (size_t)lo, (size_t)n, out, threads, NULL, NULL};
   bool ok = prepare(&j) && decode_all(&j);
   for (int i = 0; j.z && i < threads; i++) dyn_inflater_free(j.z[i]);

@@ -4,6 +4,16 @@
 #include <string.h>
 #include <zstd.h>
 
+/* len bytes from 'back' bytes before 'to', which they may reach; 'room' is what
+** is left there. Eight at a time where that is the same. */
+static void copy_back(unsigned char *to, size_t back, size_t len, size_t room) {
+  if (back >= 8 && len + 8 <= room) {
+    for (size_t k = 0; k < len; k += 8) memcpy(to + k, to + k - back, 8);
+  } else {
+    for (size_t k = 0; k < len; k++) to[k] = to[k - back];
+  }
+}
+
 /*
 ** A control byte c < 32: c + 1 literals follow; else a copy of (c >> 5) + 2
 ** bytes (7 means: add the next byte) from ((c & 31) << 8 | next byte) + 1 back.
@@ -16,7 +26,10 @@ size_t dyn_lzf(unsigned char *out, size_t room, const unsigned char *in,
     if (c < 32) {
       c++;
       if (c > n - i || c > room - o) return 0;
-      memcpy(out + o, in + i, c);
+      if (n - i >= 32 && room - o >= 32) /* one move of a fixed length */
+        memcpy(out + o, in + i, 32);
+      else
+        memcpy(out + o, in + i, c);
       i += c;
       o += c;
       continue;
@@ -30,7 +43,8 @@ size_t dyn_lzf(unsigned char *out, size_t room, const unsigned char *in,
     if (i == n) return 0;
     size_t back = ((c & 31) << 8 | in[i++]) + 1;
     if (back > o || len > room - o) return 0;
-    for (; len; len--, o++) out[o] = out[o - back]; /* may overlap */
+    copy_back(out + o, back, len, room - o);
+    o += len;
   }
   return o;
 }
@@ -68,12 +82,8 @@ size_t dyn_unlz4(unsigned char *out, size_t room, const unsigned char *in,
     if (!lz4_length(&len, in, n, &i)) return 0;
     len += 4;
     if (back == 0 || back > o || len > room - o) return 0;
-    if (back >= len) {
-      memcpy(out + o, out + o - back, len);
-      o += len;
-    } else {
-      for (; len; len--, o++) out[o] = out[o - back]; /* overlap */
-    }
+    copy_back(out + o, back, len, room - o);
+    o += len;
   }
   return 0; /* an empty stream, or one that ends in a copy */
 }
@@ -96,6 +106,27 @@ size_t dyn_inflater_run(void *z, void *out, size_t room, const void *in,
                  LIBDEFLATE_SUCCESS
              ? got
              : 0;
+}
+
+static void shuffle4(unsigned char *out, const unsigned char *in,
+                     size_t count) {
+  unsigned char *a = out, *b = a + count, *c = b + count, *d = c + count;
+#pragma omp simd
+  for (size_t i = 0; i < count; i++) {
+    a[i] = in[4 * i];
+    b[i] = in[4 * i + 1];
+    c[i] = in[4 * i + 2];
+    d[i] = in[4 * i + 3];
+  }
+}
+
+void dyn_shuffle(unsigned char *out, const unsigned char *in, size_t n,
+                 size_t item) {
+  size_t count = item ? n / item : 0;
+  if (item == 4) shuffle4(out, in, count);
+  for (size_t j = 0; item != 4 && j < item; j++)
+    for (size_t i = 0; i < count; i++) out[j * count + i] = in[i * item + j];
+  memcpy(out + count * item, in + count * item, n - count * item);
 }
 
 static void unshuffle4(unsigned char *out, const unsigned char *in,

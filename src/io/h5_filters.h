@@ -47,7 +47,9 @@ void *dyn_inflater_new(void);
 size_t dyn_inflater_run(void *z, void *out, size_t room, const void *in,
                         size_t n);
 void dyn_inflater_free(void *z); /* NULL is fine */
-/* Undo filter 2: byte j of all items, then byte j + 1; the rest as it is. */
+/* Filter 2: byte 0 of all items, byte 1, ..., the rest as it is; and undone. */
+void dyn_shuffle(unsigned char *out, const unsigned char *in, size_t n,
+                 size_t item);
 void dyn_unshuffle(unsigned char *out, const unsigned char *in, size_t n,
                    size_t item);
 /* Filter 3: the sum of HDF5 over n bytes, as stored behind a chunk. */

@@ -50,6 +50,15 @@ DYN_STATUS dyn_h5_filters(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 */
 bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
                    int64_t lo, int64_t n, size_t items, void *out);
+typedef enum dyn_h5_packing {
+  DYN_H5_NOT_PACKED, /* nothing was done: let the library do it */
+  DYN_H5_PACKED,
+  DYN_H5_PACK_FAILED /* the library could not write */
+} dyn_h5_packing;
+/* Write all of 'd', whose filters are shuffle, deflate, fletcher32, in parallel;
+** 'data' are numbers of 'item' bytes as in the file. */
+dyn_h5_packing dyn_h5_pack(hid_t d, int rank, const int64_t *dim,
+                           const int64_t *chunk, size_t item, const void *data);
 /* Register our decoders, silence the library, load no plugins. */
 void dyn_h5_setup(void);
 
