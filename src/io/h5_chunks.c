@@ -251,22 +251,23 @@ static bool decode_all(const job *j) {
   return bad == 0;
 }
 
-bool dyn_h5_plan_read(const dyn_h5_plan *p, dyn_h5_mem type, int64_t lo,
-                      int64_t n, void *out, int threads) {
+DYN_STATUS dyn_h5_plan_read(const dyn_h5_plan *p, dyn_h5_mem type, int64_t lo,
+                            int64_t n, void *out, int threads) {
+  dyn_status st = DYN_ENOMEM;
   if (type == DYN_H5_I8 ||
       (p->from >= DYN_H5_N_F32 && (type == DYN_H5_I32 || type == DYN_H5_I64)))
-    return false;
+    return DYN_EFORMAT;
   if (lo < 0 || n < 0 || (size_t)lo / p->chunk[0] < p->first ||
       (size_t)(lo + n) > p->dim[0] ||
       (size_t)(lo + n) > (p->first + p->rows) * p->chunk[0])
-    return false;
-  if (n == 0) return true;
+    return DYN_EFORMAT;
+  if (n == 0) return DYN_OK;
   if ((size_t)threads > p->rows * p->across)
     threads = (int)(p->rows * p->across);
   job j = {p, type, (size_t)lo, (size_t)n, out, threads, NULL, NULL};
-  bool ok = prepare(&j) && decode_all(&j);
+  if (prepare(&j)) st = decode_all(&j) ? DYN_OK : DYN_EFORMAT;
   for (int i = 0; j.z && i < threads; i++) dyn_inflater_free(j.z[i]);
   dyn_free(j.z, (size_t)threads, sizeof *j.z);
   dyn_free(j.work, (size_t)threads, work_of(p));
-  return ok;
+  return st;
 }

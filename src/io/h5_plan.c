@@ -122,9 +122,9 @@ static int descriptor(hid_t d) {
   return copy;
 }
 
-/* Rows lo .. lo+n-1 of 'd'; false if it is nothing for us. */
+/* Rows lo .. lo+n-1 of 'd'; false if it is nothing for us, or *out of memory. */
 static bool fill(dyn_h5_plan *p, hid_t d, const dyn_h5_info *o, int64_t lo,
-                 int64_t n) {
+                 int64_t n, bool *out) {
   hid_t list = H5Dget_create_plist(d), t = H5Dget_type(d);
   bool ok = list >= 0 && t >= 0 && stages(p, list);
   p->from = ok ? number_of(t) : DYN_H5_N_NONE;
@@ -139,6 +139,7 @@ static bool fill(dyn_h5_plan *p, hid_t d, const dyn_h5_info *o, int64_t lo,
          p->rows * p->across <= (size_t)o->count / 8 + 1024 &&
          p->rows * p->across <= MOST;
     p->piece = ok ? dyn_alloc(p->rows * p->across, sizeof *p->piece) : NULL;
+    *out = ok && !p->piece;
     ok = p->piece && (H5Pget_layout(list) == H5D_CHUNKED
                           ? find_chunks
                           : find_slabs)(p, d, zero_fill(list));
@@ -148,16 +149,20 @@ static bool fill(dyn_h5_plan *p, hid_t d, const dyn_h5_info *o, int64_t lo,
   return ok && (p->fd = descriptor(d)) >= 0;
 }
 
-/* NULL: not for us. */
-static dyn_h5_plan *plan_of(hid_t d, const dyn_h5_info *o, int64_t lo,
-                            int64_t n) {
-  if (o->rank < 1 || o->rank > 2 || o->count <= 0) return NULL;
-  dyn_h5_plan *p = dyn_alloc(1, sizeof *p);
-  if (!p) return NULL;
-  p->fd = -1;
-  if (fill(p, d, o, lo, n)) return p;
-  dyn_h5_plan_free(p);
-  return NULL;
+/* *p stays NULL for what is not for us; DYN_ENOMEM. */
+static DYN_STATUS plan_of(dyn_h5_plan **p, hid_t d, const dyn_h5_info *o,
+                          int64_t lo, int64_t n) {
+  bool out = false;
+  *p = NULL;
+  if (o->rank < 1 || o->rank > 2 || o->count <= 0) return DYN_OK;
+  dyn_h5_plan *new = dyn_alloc(1, sizeof *new);
+  if (!new) return DYN_ENOMEM;
+  new->fd = -1;
+  if (fill(new, d, o, lo, n, &out))
+    *p = new;
+  else
+    dyn_h5_plan_free(new);
+  return out ? DYN_ENOMEM : DYN_OK;
 }
 
 void dyn_h5_plan_free(dyn_h5_plan *p) {
@@ -181,7 +186,8 @@ DYN_STATUS dyn_h5_plan_open(dyn_h5_plan **p, dyn_h5 *f, const char *path,
                : dyn_h5_fail(f, e, DYN_EFORMAT, path, "numbers expected");
   DYN_TRY(dyn_h5_locate(f, path, &d, e));
   DYN_TRY(dyn_h5_filters(f, path, d, e));
-  *p = plan_of(d, &o, 0, o.rank ? o.dim[0] : 0);
+  st = plan_of(p, d, &o, 0, o.rank ? o.dim[0] : 0);
+  if (st == DYN_ENOMEM) st = dyn_h5_fail(f, e, st, path, "out of memory");
 done:
   dyn_h5_drop(d);
   return st;
@@ -190,8 +196,11 @@ done:
 bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
                    int64_t lo, int64_t n, size_t items, void *out) {
   if (items < SMALL) return false;
-  dyn_h5_plan *p = plan_of(d, info, lo, n);
-  bool ok = p && dyn_h5_plan_read(p, type, lo, n, out, omp_get_max_threads());
+  dyn_h5_plan *p;
+  dyn_status st = plan_of(&p, d, info, lo, n);
+  bool ok =
+      st == DYN_OK && p &&
+      dyn_h5_plan_read(p, type, lo, n, out, omp_get_max_threads()) == DYN_OK;
   dyn_h5_plan_free(p);
   return ok;
 }
