@@ -12,6 +12,7 @@ local M = { schema = {} }
 -- What opens files; specs replace them.
 M._open = function(path, kind, o)
   if kind == "mex" then return require("dynamo.mex").open(path, o) end
+  if not o or o.isolate ~= false then core.h5_probe(path) end
   return core.h5_open(path, o and { genome = o.genome })
 end
 M._long = function(path, o) return core.read_long(path, o) end
@@ -50,6 +51,8 @@ M.schema.read = {
   nonfinite = { default = "error", values = { "error", "mask" },
     help = "NaN and infinite values: stop, or count as unobserved" },
   split = { type = "string", help = "column with train and test" },
+  isolate = { default = true, type = "boolean",
+    help = "HDF5: a child process reads the structure first, so that a crash of the library is an error" },
   stream = { type = "boolean|table",
     help = "leave the matrix in the file and read it some thousand cells at a time; { memory = bytes }: see dynamo.stream" },
   kind = { values = { "effect", "label" }, type = "string",

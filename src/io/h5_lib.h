@@ -45,11 +45,11 @@ DYN_STATUS dyn_h5_inside(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 DYN_STATUS dyn_h5_filters(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 /*
 ** Read rows lo .. lo+n-1, 'items' numbers, with our own decoders, in parallel,
-** if they are many and of the common sort (see h5_plan.h); false: nothing is
-** known about 'out', let the library do it (and say what is wrong).
+** if they are many and of the common sort (see h5_plan.h). DYN_EFORMAT: damaged;
+** DYN_ETYPE, DYN_ENOMEM: not for us, let the library do it.
 */
-bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
-                   int64_t lo, int64_t n, size_t items, void *out);
+DYN_STATUS dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
+                         int64_t lo, int64_t n, size_t items, void *out);
 typedef enum dyn_h5_packing {
   DYN_H5_NOT_PACKED, /* nothing was done: let the library do it */
   DYN_H5_PACKED,

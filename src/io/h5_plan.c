@@ -39,6 +39,8 @@ static bool stages(dyn_h5_plan *p, hid_t list) {
                            NULL, &config);
     if (s->nparam > DYN_H5_MAXPARAMS) s->nparam = DYN_H5_MAXPARAMS;
     if (!dyn_unpacks(s->id)) return false;
+    if (s->id == DYN_FILTER_FLETCHER32 && i + 1 < p->nstages)
+      return false; /* its four bytes would be in what others transform */
     for (int k = 0; k < i; k++)
       if (p->stage[k].id == s->id) return false;
   }
@@ -173,7 +175,7 @@ void dyn_h5_plan_free(dyn_h5_plan *p) {
 }
 
 DYN_STATUS dyn_h5_plan_open(dyn_h5_plan **p, dyn_h5 *f, const char *path,
-                            dyn_err *e) {
+                            int64_t lo, int64_t n, dyn_err *e) {
   hid_t d = -1;
   dyn_h5_info o;
   dyn_status st = DYN_OK;
@@ -184,23 +186,26 @@ DYN_STATUS dyn_h5_plan_open(dyn_h5_plan **p, dyn_h5 *f, const char *path,
     return o.kind == DYN_H5_DATA && o.type == DYN_H5_BOOLEAN
                ? DYN_OK
                : dyn_h5_fail(f, e, DYN_EFORMAT, path, "numbers expected");
+  if (n < 0) n = o.rank ? o.dim[0] - lo : 0;
+  if (lo < 0 || n < 0 || (o.rank && n > o.dim[0] - lo))
+    return dyn_h5_fail(f, e, DYN_EFORMAT, path, "size changed while reading");
   DYN_TRY(dyn_h5_locate(f, path, &d, e));
   DYN_TRY(dyn_h5_filters(f, path, d, e));
-  st = plan_of(p, d, &o, 0, o.rank ? o.dim[0] : 0);
+  st = plan_of(p, d, &o, lo, n);
   if (st == DYN_ENOMEM) st = dyn_h5_fail(f, e, st, path, "out of memory");
 done:
   dyn_h5_drop(d);
   return st;
 }
 
-bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
-                   int64_t lo, int64_t n, size_t items, void *out) {
-  if (items < SMALL) return false;
+DYN_STATUS dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
+                         int64_t lo, int64_t n, size_t items, void *out) {
   dyn_h5_plan *p;
+  if (items < SMALL) return DYN_ETYPE;
   dyn_status st = plan_of(&p, d, info, lo, n);
-  bool ok =
-      st == DYN_OK && p &&
-      dyn_h5_plan_read(p, type, lo, n, out, omp_get_max_threads()) == DYN_OK;
+  if (st == DYN_OK && !p) st = DYN_ETYPE;
+  if (st == DYN_OK)
+    st = dyn_h5_plan_read(p, type, lo, n, out, omp_get_max_threads());
   dyn_h5_plan_free(p);
-  return ok;
+  return st;
 }

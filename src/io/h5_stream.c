@@ -244,7 +244,7 @@ static DYN_STATUS open_parts(dyn_h5_stream *s, dyn_h5ad *a,
   char path[DYN_H5_PATH];
   dyn_status st = DYN_OK;
   if (!l->sparse) {
-    DYN_TRY(dyn_h5_plan_open(&s->data, a->h5, s->path, e));
+    DYN_TRY(dyn_h5_plan_open(&s->data, a->h5, s->path, 0, -1, e));
     return s->data ? DYN_OK : unsuited(s, "a type or filter of HDF5", e);
   }
   if (l->columns) return unsuited(s, "stored by genes (CSC)", e);
@@ -253,9 +253,9 @@ static DYN_STATUS open_parts(dyn_h5_stream *s, dyn_h5ad *a,
   DYN_TRY(dyn_h5ad_offsets(a, l, s->start, e));
   if (l->nnz == 0) return DYN_OK;
   DYN_TRY(dyn_h5_join(a->h5, path, s->path, "data", e));
-  DYN_TRY(dyn_h5_plan_open(&s->data, a->h5, path, e));
+  DYN_TRY(dyn_h5_plan_open(&s->data, a->h5, path, 0, -1, e));
   DYN_TRY(dyn_h5_join(a->h5, path, s->path, "indices", e));
-  DYN_TRY(dyn_h5_plan_open(&s->indices, a->h5, path, e));
+  DYN_TRY(dyn_h5_plan_open(&s->indices, a->h5, path, 0, -1, e));
   if (!s->data || !s->indices) st = unsuited(s, "a type or filter of HDF5", e);
 done:
   return st;
