@@ -244,6 +244,21 @@ local function states(R, m, list, shift)
   return (z / m.scale):to "float"
 end
 
+-- Cells of streamed data are too many for their states to be in memory: so many of a perturbation, chosen by the seed.
+local MOST = 256
+local function some_of(list, most, seed, purpose)
+  if #list <= most then return list end
+  local out = {}
+  for i, k in ipairs(core.permutation(#list, seed, purpose)) do if i <= most then out[i] = list[k] end end
+  table.sort(out)
+  return out
+end
+local function fewer(control, own, seed)
+  local out = {}
+  for k, list in ipairs(own) do out[k] = some_of(list, MOST, seed, "cells of " .. k) end
+  return some_of(control, 16 * MOST, seed, "cells of control"), out
+end
+
 -- States of the control cells and of the cells of each training row: what the energy distance compares. nil without.
 local function cell_states(o, env, m, s, Y)
   local R = env.responses
@@ -256,6 +271,7 @@ local function cell_states(o, env, m, s, Y)
     if at[row] then table.insert(own[at[row]], cell) end
   end
   if #control < 2 then return nil end
+  if type(R.cells.x) == "table" then control, own = fewer(control, own, env.seed) end
   local mean = m.control:reshape(1, m.D:size(2)):matmul(m.D:t())
   local known = (Y - m.rest):matmul(m.D:t()) + mean -- the mean response and direct effects of each row
   local list, row, lists = {}, {}, {}

@@ -32,8 +32,8 @@ DYN_STATUS dyn_csr_new(dyn_csr *s, ptrdiff_t nrow, ptrdiff_t ncol, int64_t nnz,
                     nrow, ncol, (long long)nnz);
   dyn_csr r = {.nrow = nrow, .ncol = ncol, .cap = nnz ? nnz : 1};
   r.start = dyn_alloc((size_t)nrow + 1, sizeof *r.start);
-  r.col = dyn_alloc((size_t)r.cap, sizeof *r.col);
-  if (values) r.val = dyn_alloc((size_t)r.cap, sizeof *r.val);
+  r.col = dyn_alloc_raw((size_t)r.cap, sizeof *r.col);
+  if (values) r.val = dyn_alloc_raw((size_t)r.cap, sizeof *r.val);
   if (!r.start || !r.col || (values && !r.val)) {
     dyn_csr_free(&r);
     return dyn_fail(e, DYN_ENOMEM,
