@@ -42,15 +42,15 @@ M.netmf = {
 M.spectral = {
   graph = { type = "userdata|string", help = "a Graph, or a file to read one from" },
   dim = { type = "integer", default = 128, min = 1, max = 512, help = "eigenvectors" },
-  laplacian = { type = "string", default = "normalised", values = { "normalised", "random_walk" },
-    help = "I - D^-1/2 A D^-1/2, or I - D^-1 A" },
+  laplacian = { type = "string", default = "normalised", values = { "normalised", "random_walk", "adjacency" },
+    help = "I - D^-1/2 A D^-1/2, I - D^-1 A, or the largest eigenvalues of A itself" },
   weighted = { type = "boolean", default = true, help = "use |weight|" },
   signed = { type = "boolean", default = false, help = "signed Laplacian: repression pulls apart" },
   diffusion = { type = "number", min = 0, max = 100,
     help = "diffusion map: random-walk vectors times (1 - lambda)^t; give t" },
   components = { type = "string", default = "largest", values = { "largest", "all" },
     help = "embed the largest connected component, or whatever the eigenvectors reach" },
-  tol = { type = "number", default = 1e-6, min = 1e-12, max = 0.1, help = "residual of an eigenvector" },
+  tol = { type = "number", default = 1e-5, min = 1e-12, max = 0.1, help = "residual of an eigenvector; below 5e-6 in double" },
   seed = seed_rule,
   progress = progress_rule,
 }

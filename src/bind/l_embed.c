@@ -114,13 +114,14 @@ static int walks(lua_State *L) {
 /* spectral(graph or sparse[, opts]): tensor double (nodes, k), eigenvalues (k),
 ** residual */
 static int spectral(lua_State *L) {
-  static const char *const kinds[] = {"normalised", "random_walk", NULL};
+  static const char *const kinds[] = {"normalised", "random_walk", "adjacency",
+                                      NULL};
   dyn_err e;
   dyn_watch w;
   double residual = 0;
   lua_settop(L, 2);
   dyn_spectral_opts o = {.k = bounded(L, 2, "dim", 128, 1, 512),
-                         .tol = dyn_fieldnum(L, 2, "tol", 1e-6),
+                         .tol = dyn_fieldnum(L, 2, "tol", 1e-5),
                          .cycles = bounded(L, 2, "cycles", 300, 1, 100000),
                          .seed = seed_of(L, 2)};
   o.kind = (dyn_laplacian)choice(L, 2, "laplacian", "normalised", kinds);

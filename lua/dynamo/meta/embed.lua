@@ -44,9 +44,10 @@ The walks of node2vec: node numbers from 1, 0 after a dead end. opts: walks 10 p
 weighted, seed. By rejection (KnightKing: Yang et al., SOSP 2019); memory O(edges).]] },
   ["spectral"] = { sig = "core.spectral(graph or sparse[, opts]) -> x, eigenvalues, residual", doc = [[
 The smallest eigenvalues of the graph Laplacian, ascending, tensor double (dim), and eigenvectors x, double (nodes, dim),
-of length 1. opts: dim 128, laplacian "normalised" or "random_walk", weighted, signed, tol 1e-6, cycles 300, seed,
-progress. The constant vector of a component is left out. Raises EVALUE, ENOCONV, ECANCEL. Block Lanczos with thick
-restarts (Wu and Simon 2000); LAPACK below 900 nodes.]] },
+of length 1. opts: dim 128, laplacian "normalised", "random_walk" or "adjacency" (the largest eigenvalues, descending),
+weighted, signed, tol 1e-5, cycles 300, seed, progress. The constant vector of a component is left out. The third result
+is the largest residual. Raises EVALUE, ENOCONV, ECANCEL. Chebyshev-filtered subspace iteration (Zhou et al. 2006), in
+single precision from tol 5e-6; LAPACK below 900 nodes.]] },
   ["membership"] = { sig = "core.membership(genes, sets[, opts]) -> sparse (genes, used), idf (used), numbers", doc = [[
 TF-IDF of set membership: ln(1 + N / (1 + df)), rows of length 1; sets = { { genes = {...} }, ... }. opts: least 3, most
 1000 members; counted: the genes that N and df count (default: all rows). The third result is the numbers of the sets
