@@ -86,7 +86,8 @@ static int node2vec(lua_State *L) {
   return dyn_result(L, dyn_node2vec(r, a, &o, &w.poll, &e), &e, 1);
 }
 
-/* walks(graph or sparse, opts): tensor double (walks, length), 0 past the end */
+/* walks(graph or sparse, opts): tensor double (walks, length), 0 past the end; with
+** first and last only those of the corpus */
 static int walks(lua_State *L) {
   static const char *const directions[] = {"out", "in", "both", NULL};
   dyn_err e;
@@ -99,13 +100,17 @@ static int walks(lua_State *L) {
   bool weighted = dyn_fieldbool(L, 2, "weighted", true);
   int per = bounded(L, 2, "walks", 10, 1, 100000);
   const dyn_csr *a = matrix_of(L, 1, (dyn_direction)dir, weighted, false);
-  ptrdiff_t n = a->nrow * per, size[2] = {n, len};
+  ptrdiff_t all = a->nrow * per, lo = dyn_fieldint(L, 2, "first", 1) - 1,
+            hi = dyn_fieldint(L, 2, "last", all), n = hi - lo,
+            size[2] = {n, len};
+  luaL_argcheck(L, 0 <= lo && lo <= hi && hi <= all, 2,
+                "first or last outside the corpus");
   luaL_argcheck(L, n < (ptrdiff_t)1 << 24, 2, "too many walks");
   int32_t *out = dyn_scratch(L, (size_t)(n * len), sizeof *out);
   dyn_tensor *r = dyn_pushtensor(L);
   dyn_result(L, dyn_tensor_new(r, DYN_F64, 2, size, &e), &e, 0);
   dyn_result(L, dyn_walker_init(&t, a, p, q, &e), &e, 0);
-  dyn_walks(out, 0, n, len, &t, NULL, seed); /* cannot fail */
+  dyn_walks(out, lo, hi, len, &t, NULL, seed); /* cannot fail */
   dyn_walker_free(&t);
   for (ptrdiff_t i = 0; i < n * len; i++) dyn_f64(r)[i] = out[i] + 1;
   return 1;

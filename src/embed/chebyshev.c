@@ -6,13 +6,6 @@
 #include "core/linalg.h"
 #include "core/rng.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE
-#endif
-
 enum {
   PANEL = DYN_PANEL,
   ROWS = 64,    /* of a sparse product, handed to a thread */

@@ -41,7 +41,7 @@ Biased random walks and skip-gram with negative sampling (Grover and Leskovec, K
 for any number of threads. Raises EVALUE, ENOCONV (lr too large), ECANCEL. Time O(nodes walks length window negatives dim).]] },
   ["walks"] = { sig = "core.walks(graph or sparse[, opts]) -> tensor double (walks, length)", doc = [[
 The walks of node2vec: node numbers from 1, 0 after a dead end. opts: walks 10 per node, length 80, p, q, direction,
-weighted, seed. By rejection (KnightKing: Yang et al., SOSP 2019); memory O(edges).]] },
+weighted, seed, first and last (of the corpus of nodes x walks; default: all). By rejection (KnightKing: Yang et al., SOSP 2019); memory O(edges).]] },
   ["spectral"] = { sig = "core.spectral(graph or sparse[, opts]) -> x, eigenvalues, residual", doc = [[
 The smallest eigenvalues of the graph Laplacian, ascending, tensor double (dim), and eigenvectors x, double (nodes, dim),
 of length 1. opts: dim 128, laplacian "normalised", "random_walk" or "adjacency" (the largest eigenvalues, descending),
