@@ -19,6 +19,11 @@ M.node2vec = {
   lr = { type = "number", default = 0.025, min = 1e-6, max = 1, help = "learning rate, decays to 0" },
   direction = { type = "string", default = "both", values = { "both", "out", "in" }, help = "edges to walk" },
   weighted = { type = "boolean", default = true, help = "walk in proportion to |weight|" },
+  repel = { type = "boolean", default = false,
+    help = "negative edges are not walked but keep their ends apart: a negative sample of every window" },
+  race = { type = "boolean", default = false,
+    help = "threads write without waiting for each other (Hogwild): not reproducible with more than one" },
+  checkpoint = { type = "string", help = "file to resume from, written 20 times, removed at the end; same bytes" },
   seed = seed_rule,
   progress = progress_rule,
 }

@@ -37,8 +37,10 @@ Counts of what was read: lines, repeats (merged), loops, conflicts (both signs),
   ["Graph:close"] = { sig = "g:close()", doc = "Free the memory now; the graph cannot be used any more." },
   ["node2vec"] = { sig = "core.node2vec(graph or sparse[, opts]) -> tensor float (nodes, dim)", doc = [[
 Biased random walks and skip-gram with negative sampling (Grover and Leskovec, KDD 2016). opts: dim 128, walks 10, length
-80, window 10, p 1, q 1, negatives 5, epochs 1, lr 0.025, direction "both", weighted true, seed 1, progress. Same bytes
-for any number of threads. Raises EVALUE, ENOCONV (lr too large), ECANCEL. Time O(nodes walks length window negatives dim).]] },
+80, window 10, p 1, q 1, negatives 5, epochs 1, lr 0.025, direction "both", weighted true, seed 1, progress; repel:
+negative edges are not walked but keep nodes apart; race: threads do not wait for each other, not reproducible. Same bytes
+for any number of threads otherwise. With last (and first, 1 + a multiple of 1024, and state) only these of the nodes x
+walks x epochs walks; the result is then the next state (2 nodes, dim), whose first half are the vectors. Raises EVALUE, ENOCONV (lr too large), ECANCEL. Time O(nodes walks length window negatives dim).]] },
   ["walks"] = { sig = "core.walks(graph or sparse[, opts]) -> tensor double (walks, length)", doc = [[
 The walks of node2vec: node numbers from 1, 0 after a dead end. opts: walks 10 per node, length 80, p, q, direction,
 weighted, seed, first and last (of the corpus of nodes x walks; default: all). By rejection (KnightKing: Yang et al., SOSP 2019); memory O(edges).]] },
