@@ -101,7 +101,7 @@ M.text = {
   min_df = { type = "integer", default = 3, min = 1, help = "texts that a term must be in" },
   max_share = { type = "number", default = 0.2, min = 1e-9, max = 1, help = "largest share of the texts it may be in" },
   stop = { type = "table|boolean", default = true, help = "words left out: a list; true: English; false: none" },
-  power = { type = "integer", default = 6, min = 0, max = 100, help = "power iterations of the randomised SVD" },
+  power = { type = "integer", default = 5, min = 0, max = 100, help = "power iterations of the randomised SVD" },
   seed = seed_rule,
   progress = progress_rule,
 }
