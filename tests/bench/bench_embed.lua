@@ -67,10 +67,10 @@ end
 
 -- Ridge regression of the 50 blocks on half of the nodes, its largest answer on the other half.
 local function accuracy(e)
-  local x = core.cat({ e:normalised().values:to "double", core.ones(#e.genes, 1, "double") }, 2)
-  local order = core.rand(9, #e.genes, "double"):argsort():totable()
+  local x = core.cat({ e:normalised().values:to "double", core.zeros(#e.genes, 1, "double") + 1 }, 2)
+  local order = core.rand(9, #e.genes, "double"):argsort()
   local half, y = math.floor(#order / 2), core.zeros(#e.genes, 50, "double")
-  for i, name in ipairs(e.genes) do y:set(i, (tonumber(name) - 1) % 50 + 1, 1) end
+  for i, name in ipairs(e.genes) do y:set(1, i, (tonumber(name) - 1) % 50 + 1) end
   local one, two = {}, {}
   for i, v in ipairs(order) do
     local list = i <= half and one or two
@@ -105,7 +105,8 @@ local function spectral(path, what)
   local g = read(path)
   local peers = bench.peer(peer, "spectral " .. path)
   for _, k in ipairs { 64, 128 } do
-    for kind, tol in pairs { float = 1e-5, double = 1e-4 } do -- about what each of them reaches
+    for _, o in ipairs { { "float", 1e-5 }, { "double", 1e-4 } } do -- about what each of them reaches
+      local kind, tol = o[1], o[2]
       local p = peers[("%s k=%d"):format(kind, k)] or {}
       clock(("spectral %s k=%d, residual %g"):format(what, k, tol), function()
         return embed.spectral(g, { dim = k, tol = tol })

@@ -67,3 +67,12 @@ test("networks that cannot be walked, and others that are odd, are errors or cou
     :adjacency { direction = "both", weighted = true, signed = true }
   if m then raises("has weight -1", core.node2vec, m, { dim = 4 }) end
 end)
+
+test("a line without an end is an error that names it", function()
+  local path = os.tmpname()
+  local f = io.open(path, "w")
+  f:write("a\tb\nc\t", ("x"):rep(70000), "\n")
+  f:close()
+  raises("longer than 65535", graph.read, path)
+  os.remove(path)
+end)
