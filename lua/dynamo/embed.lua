@@ -95,7 +95,8 @@ local function make_node2vec(g, o)
   o = with_method(o)
   local use, alone = connected(graph_of(g))
   if use:edges() == 0 then raise "node2vec: the graph has no edges" end
-  local x = core.node2vec(use, pass(o, "dim walks length window p q negatives epochs lr direction weighted"))
+  local given = pass(o, "dim walks length window p q negatives epochs lr direction weighted repel race")
+  local x = o.checkpoint and require("dynamo.checkpoint").node2vec(use, given, o.checkpoint) or core.node2vec(use, given)
   return embedding.new { genes = use:names(), values = x, source = title(o.method, use, o.dim), left_out = alone }
 end
 
