@@ -119,8 +119,28 @@ dyn_tensor *dyn_pushtensor(lua_State *L) {
   return t;
 }
 
+/* Storage and a finalizer for a small tensor, whose class is on top. */
+static dyn_tensor *settle(lua_State *L, int arg, dyn_tensor *t) {
+  dyn_err e;
+  dyn_status st = dyn_tensor_settle(t, &e);
+  if (st != DYN_OK) dyn_result(L, st, &e, 0);
+  lua_setmetatable(L, arg);
+  return t;
+}
+
+dyn_tensor *dyn_testtensor(lua_State *L, int arg) {
+  dyn_tensor *t = luaL_testudata(L, arg, DYN_TENSOR);
+  if (t || !DYN_LATE_GC) return t;
+  t = luaL_testudata(L, arg, DYN_SMALL);
+  if (!t || !t->st) return t;
+  arg = lua_absindex(L, arg);
+  luaL_getmetatable(L, DYN_TENSOR);
+  return settle(L, arg, t);
+}
+
 dyn_tensor *dyn_checktensor(lua_State *L, int arg) {
-  dyn_tensor *t = luaL_checkudata(L, arg, DYN_TENSOR);
+  dyn_tensor *t = dyn_testtensor(L, arg);
+  if (!t) t = luaL_checkudata(L, arg, DYN_TENSOR); /* raises */
   luaL_argcheck(L, t->st, arg, "tensor was closed");
   return t;
 }
@@ -143,17 +163,16 @@ const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type) {
 ** last full collection (and is worth the trouble), collect. Called only here,
 ** where a new object has just been made, never from inside the core.
 */
+static size_t worth = 64u << 20; /* a heuristic: races are harmless */
+static size_t worth_under;       /* the memory limit it was made for */
+
 static void collect(lua_State *L) {
-  static size_t limit = 64u << 20; /* a heuristic: races are harmless */
-  static size_t last_most = 0;
-  size_t most = dyn_memory_limit();
-  if (most != last_most) last_most = most, limit = 64u << 20;
-  size_t worth = limit;
-  if (most && worth > most / 2)
-    worth = most / 2; /* garbage makes nobody fail */
-  if (dyn_live() <= worth) return;
+  size_t most = dyn_memory_limit(), live = dyn_live();
+  if (most != worth_under) worth_under = most, worth = 64u << 20;
+  /* garbage makes nobody fail */
+  if (live <= (most && worth > most / 2 ? most / 2 : worth)) return;
   lua_gc(L, LUA_GCCOLLECT, 0);
-  limit = dyn_live() * 2 > 64u << 20 ? dyn_live() * 2 : 64u << 20;
+  worth = dyn_live() * 2 > 64u << 20 ? dyn_live() * 2 : 64u << 20;
 }
 
 /* Say which limit it was, if there is one. */

@@ -170,6 +170,30 @@ static void apply(void *out, dyn_type type, dyn_tensor a, dyn_tensor b,
   rows(&j, 0, a.data, b.data);
 }
 
+/* The usual case, in which small tensors need not pay for views, strides and
+** recursion. */
+bool dyn_alike(const dyn_tensor *a, const dyn_tensor *b) {
+  if (a->type != b->type || a->ndim != b->ndim) return false;
+  ptrdiff_t n = 1;
+  for (int d = a->ndim - 1; d >= 0; n *= a->size[d--]) {
+    if (a->size[d] != b->size[d]) return false;
+    if (a->size[d] > 1 && (a->stride[d] != n || b->stride[d] != n))
+      return false;
+  }
+  return true;
+}
+
+void dyn_map1_to(void *out, dyn_unary op, const dyn_tensor *a) {
+  ptrdiff_t n = (ptrdiff_t)dyn_tensor_len(a);
+  if (n) unary[op].k[a->type](n, out, a->data, 1, a->data, 1);
+}
+
+void dyn_map2_to(void *out, dyn_binary op, const dyn_tensor *a,
+                 const dyn_tensor *b) {
+  ptrdiff_t n = (ptrdiff_t)dyn_tensor_len(a);
+  if (n) binary[op].k[a->type](n, out, a->data, 1, b->data, 1);
+}
+
 static dyn_status mixed(const char *name, const dyn_tensor *a,
                         const dyn_tensor *b, dyn_err *e) {
   return dyn_fail(e, DYN_ETYPE, "%s: %s and %s do not mix; convert one", name,
@@ -197,14 +221,23 @@ static bool broadcast(dyn_tensor *va, dyn_tensor *vb) {
 dyn_status dyn_map1(dyn_tensor *r, dyn_unary op, const dyn_tensor *a,
                     dyn_err *e) {
   dyn_status st = dyn_tensor_raw(r, a->type, a->ndim, a->size, e);
-  if (st == DYN_OK) apply(r->data, r->type, *a, *a, unary[op].k[a->type]);
-  return st;
+  if (st != DYN_OK) return st;
+  if (dyn_alike(a, a))
+    dyn_map1_to(r->data, op, a);
+  else
+    apply(r->data, r->type, *a, *a, unary[op].k[a->type]);
+  return DYN_OK;
 }
 
 dyn_status dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
                     const dyn_tensor *b, dyn_err *e) {
   const map *m = &binary[op];
   if (a->type != b->type) return mixed(m->name, a, b, e);
+  if (dyn_alike(a, b)) {
+    dyn_status good = dyn_tensor_raw(r, a->type, a->ndim, a->size, e);
+    if (good == DYN_OK) dyn_map2_to(r->data, op, a, b);
+    return good;
+  }
   dyn_tensor va = *a, vb = *b; /* borrowed: no reference taken */
   if (!broadcast(&va, &vb)) return mismatch(m->name, a, b, e);
   dyn_status st = dyn_tensor_raw(r, a->type, va.ndim, va.size, e);
@@ -216,6 +249,10 @@ dyn_status dyn_map2_(dyn_tensor *a, dyn_binary op, const dyn_tensor *b,
                      dyn_err *e) {
   const map *m = &binary[op];
   if (a->type != b->type) return mixed(m->name, a, b, e);
+  if (dyn_alike(a, b) && (a->st != b->st || a->data == b->data)) {
+    dyn_map2_to(a->data, op, a, b);
+    return dyn_tensor_touch(a), DYN_OK;
+  }
   dyn_tensor vb = *b, r = {0};
   if (!dyn_tensor_expand(&vb, a)) return mismatch(m->name, a, b, e);
   if (dyn_tensor_dense(a)) {

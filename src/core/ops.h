@@ -80,6 +80,13 @@ DYN_STATUS dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
 DYN_STATUS dyn_map2_(dyn_tensor *a, dyn_binary op, const dyn_tensor *b,
                      dyn_err *e);
 
+/* One type and shape, elements of both in the order of memory? Then the result
+** can be written to any memory 'out' with room for it, which may be a's or b's. */
+bool dyn_alike(const dyn_tensor *a, const dyn_tensor *b);
+void dyn_map1_to(void *out, dyn_unary op, const dyn_tensor *a);
+void dyn_map2_to(void *out, dyn_binary op, const dyn_tensor *a,
+                 const dyn_tensor *b);
+
 /* A dense copy of 'a' with elements of 'type'. */
 DYN_STATUS dyn_convert(dyn_tensor *r, const dyn_tensor *a, dyn_type type,
                        dyn_err *e);
