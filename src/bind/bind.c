@@ -159,20 +159,39 @@ const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type) {
 /* ---- results ------------------------------------------------------------ */
 
 /*
-** The collector does not see tensor memory. When it has doubled since the
-** last full collection (and is worth the trouble), collect. Called only here,
-** where a new object has just been made, never from inside the core.
+** The collector does not see tensor memory. When that has grown by 'growth'
+** since the last full collection, collect. Called only here, where a new object
+** has just been made, never from inside the core. Collecting early keeps the
+** blocks of temporaries in the cache and collecting late is less work: the
+** growth follows what the collections cost, between LEAST and as much as is in
+** use or 4 LEAST. A heuristic: races are harmless.
 */
-static size_t worth = 64u << 20; /* a heuristic: races are harmless */
-static size_t worth_under;       /* the memory limit it was made for */
+enum {
+  LEAST = 16 << 20
+};
+static size_t growth = LEAST, worth = LEAST;
+static size_t worth_under; /* the memory limit 'worth' was made for */
+static double last;        /* seconds: end of the last collection */
+
+static void adapt(double start) {
+  double now = omp_get_wtime(), share = (now - start) / (now - last);
+  size_t live = dyn_live(), most = live > 4u * LEAST ? live : 4u * LEAST;
+  if (share > 0.05) growth *= 2;
+  if (share < 0.02) growth /= 2;
+  if (growth < LEAST) growth = LEAST;
+  if (growth > most) growth = most;
+  worth = live + growth;
+  last = now;
+}
 
 static void collect(lua_State *L) {
   size_t most = dyn_memory_limit(), live = dyn_live();
-  if (most != worth_under) worth_under = most, worth = 64u << 20;
+  if (most != worth_under) worth_under = most, worth = LEAST;
   /* garbage makes nobody fail */
   if (live <= (most && worth > most / 2 ? most / 2 : worth)) return;
+  double start = omp_get_wtime();
   lua_gc(L, LUA_GCCOLLECT, 0);
-  worth = dyn_live() * 2 > 64u << 20 ? dyn_live() * 2 : 64u << 20;
+  adapt(start);
 }
 
 /* Say which limit it was, if there is one. */

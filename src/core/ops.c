@@ -4,24 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/vmath.h"
+#include "core/wide.h"
+
 /* ---- kernels, and the tables that choose one by type -------------------- */
 
 #define GRAIN  (1 << 15) /* rows shorter than this are not worth a thread */
 #define CHUNK  (1 << 13) /* of a long row, for one thread */
 #define BLOCKS 64        /* partial sums of a reduction */
 #define FEW    1024      /* added without blocks */
-
-/*
-** Kernels without products that could be fused are compiled for wider registers
-** as well; the processor's are chosen when the library is loaded. The bits are
-** the same: nothing is contracted (-ffp-contract=off) and no sum reordered.
-*/
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE
-#endif
 
 #define T        float
 #define NAME(fn) fn##_f32
@@ -111,6 +102,8 @@ static double (*const k_expsum[])(ptrdiff_t, const void *, ptrdiff_t,
                                   double) = BOTH(expsum);
 static double (*const k_prod[])(ptrdiff_t, const void *,
                                 ptrdiff_t) = BOTH(prod);
+static void (*const k_lead[])(ptrdiff_t, void *, double *, const void *, double,
+                              int) = BOTH(lead);
 static ptrdiff_t (*const k_argbest[])(ptrdiff_t, const void *, ptrdiff_t,
                                       int) = BOTH(argbest);
 
@@ -419,22 +412,36 @@ static dyn_status sum_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
   return DYN_OK;
 }
 
-/* Largest or smallest over a leading dimension: rows against rows. */
+/* Largest or smallest, or the place of it, over a leading dimension: one row
+** against the best so far. */
 static dyn_status best_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
                                dyn_reduction op, dyn_err *e) {
-  kernel *k = binary[op == DYN_MAX ? DYN_MAXIMUM : DYN_MINIMUM].k[a->type];
   ptrdiff_t step = a->stride[dim] * (ptrdiff_t)dyn_type_size(a->type);
-  dyn_tensor row = *a; /* borrowed: a without dim, at one index after another */
+  int sign = op == DYN_MAX || op == DYN_ARGMAX ? 1 : -1;
+  dyn_tensor row = *a, best = {0}, at = {0}, copy = {0};
+  dyn_status st = DYN_OK;
   for (int d = dim; d < a->ndim - 1; d++) {
     row.size[d] = a->size[d + 1];
     row.stride[d] = a->stride[d + 1];
   }
-  row.ndim--;
-  dyn_status st = dyn_convert(r, &row, a->type, e);
-  for (ptrdiff_t i = 1; st == DYN_OK && i < a->size[dim]; i++) {
+  row.ndim--; /* borrowed: a without dim, at one index after another */
+  bool dense = dyn_tensor_dense(&row);
+  ptrdiff_t n = (ptrdiff_t)dyn_tensor_len(&row);
+  DYN_TRY(dyn_convert(&best, &row, a->type, e));
+  DYN_TRY(dyn_tensor_new(&at, DYN_F64, row.ndim, row.size, e));
+  for (ptrdiff_t i = 1; i < a->size[dim]; i++) {
     row.data = (char *)row.data + step;
-    apply(r->data, r->type, *r, row, k);
+    if (!dense) DYN_TRY(dyn_convert(&copy, &row, a->type, e));
+    k_lead[a->type](n, best.data, dyn_f64(&at), dense ? row.data : copy.data,
+                    (double)i, sign);
+    dyn_tensor_free(&copy);
   }
+  if (op == DYN_ARGMAX || op == DYN_ARGMIN)
+    DYN_TRY(dyn_convert(r, &at, a->type, e));
+  else
+    *r = best, best = (dyn_tensor){0}; /* move */
+done:
+  dyn_tensor_free(&best), dyn_tensor_free(&at);
   return st;
 }
 
@@ -483,8 +490,7 @@ dyn_status dyn_reduce(dyn_tensor *r, dyn_reduction op, const dyn_tensor *a,
   if (dim < 0) return reduce_all(r, op, a, e);
   if ((op == DYN_SUM || op == DYN_MEAN) && dim < a->ndim - 1 && n)
     return sum_leading(r, a, dim, op == DYN_SUM ? 1 : 1 / (double)n, e);
-  if ((op == DYN_MAX || op == DYN_MIN) && dim < a->ndim - 1)
-    return best_leading(r, a, dim, op, e);
+  if (op >= DYN_MAX && dim < a->ndim - 1) return best_leading(r, a, dim, op, e);
   if (a->stride[dim] != 1 && n > 1 && dyn_tensor_len(a) > 64)
     return reduce_across(r, op, a, dim, e);
   dyn_tensor v = *a, outer = *a; /* 'outer' has the other dimensions */

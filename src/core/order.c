@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/ops.h"
+#include "core/wide.h"
 
 #define T        float
 #define KEY      uint32_t
@@ -284,6 +285,16 @@ done:
 
 /* ---- by position -------------------------------------------------------------- */
 
+/* Are all of x integers in 0 .. size-1? Adding 2^52 rounds to an integer. */
+WIDE static bool inside(ptrdiff_t n, const double *x, double size) {
+  int64_t bad = 0;
+  _Pragma("omp simd reduction(| : bad)") for (ptrdiff_t i = 0; i < n; i++) {
+    double v = x[i];
+    bad |= !((v >= 0) & (v < size) & (v == (v + 0x1p52) - 0x1p52));
+  }
+  return !bad;
+}
+
 /* 'at' fits 'a' but along 'dim', and its positions are inside. */
 static dyn_status check_positions(const char *name, const dyn_tensor *a,
                                   int dim, const dyn_tensor *at, dyn_err *e) {
@@ -299,7 +310,8 @@ static dyn_status check_positions(const char *name, const dyn_tensor *a,
   dyn_tensor c = {0};
   dyn_status st = flat(&c, at, e);
   if (st != DYN_OK) return st;
-  for (ptrdiff_t i = 0; i < c.size[0]; i++) {
+  bool good = inside(c.size[0], dyn_f64(&c), (double)n);
+  for (ptrdiff_t i = 0; i < c.size[0] && !good; i++) {
     double v = dyn_f64(&c)[i];
     if (v >= 0 && v < (double)n && v == (double)(ptrdiff_t)v) continue;
     st = dyn_fail(e, DYN_EVALUE, "%s: position %g outside 1..%td", name, v + 1,
