@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/bf16.h"
+#include "core/packed.h"
 #include "core/linalg.h"
 
 #ifndef DYN_VERSION

@@ -1,7 +1,7 @@
 /* Products, dropout, and the layer that fuses them. */
 #include <string.h>
 
-#include "core/bf16.h"
+#include "core/packed.h"
 #include "core/linalg.h"
 #include "core/ops.h"
 #include "learn/kernel.h"

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "core/bf16.h"
+#include "core/packed.h"
 #include "core/ops.h"
 #include "learn/kernel.h"
 #include "learn/op.h"

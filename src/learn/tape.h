@@ -96,7 +96,7 @@ dyn_tape *dyn_tape_new(void); /* NULL: out of memory */
 void dyn_tape_free(dyn_tape *t);
 /*
 ** Large products of DYN_OP_LINEAR and DYN_OP_MATMUL of float matrices, forward
-** and backward, are done in bfloat16 from now on (core/bf16.h); parameters,
+** and backward, are done in bfloat16 from now on (core/packed.h); parameters,
 ** gradients and everything else stay float. DYN_EVALUE: not on this processor.
 */
 DYN_STATUS dyn_tape_bf16(dyn_tape *t, dyn_err *e);
