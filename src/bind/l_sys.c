@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/packed.h"
 #include "core/linalg.h"
+#include "core/packed.h"
 
 #ifndef DYN_VERSION
 #define DYN_VERSION "0"

@@ -1,6 +1,7 @@
 /* l_tensor.c -- dynamo.Tensor: making, viewing and reading. */
 #include "bind/bind.h"
 #include "core/ops.h"
+#include "core/order.h"
 #include "core/rng.h"
 
 /* ---- construction ------------------------------------------------------- */

@@ -1,7 +1,6 @@
 #include "core/ops.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/vmath.h"
@@ -214,12 +213,8 @@ static bool broadcast(dyn_tensor *va, dyn_tensor *vb) {
 dyn_status dyn_map1(dyn_tensor *r, dyn_unary op, const dyn_tensor *a,
                     dyn_err *e) {
   dyn_status st = dyn_tensor_raw(r, a->type, a->ndim, a->size, e);
-  if (st != DYN_OK) return st;
-  if (dyn_alike(a, a))
-    dyn_map1_to(r->data, op, a);
-  else
-    apply(r->data, r->type, *a, *a, unary[op].k[a->type]);
-  return DYN_OK;
+  if (st == DYN_OK) apply(r->data, r->type, *a, *a, unary[op].k[a->type]);
+  return st;
 }
 
 dyn_status dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
@@ -600,38 +595,4 @@ dyn_status dyn_cat(dyn_tensor *r, const dyn_tensor *const *a, int n, int dim,
   }
   if (st != DYN_OK) dyn_tensor_free(r);
   return st;
-}
-
-typedef struct keyed {
-  double v;
-  int64_t i;
-} keyed;
-
-static int by_index(const keyed *a, const keyed *b) {
-  return (a->i > b->i) - (a->i < b->i);
-}
-
-static int ascending(const void *pa, const void *pb) {
-  const keyed *a = pa, *b = pb;
-  bool na = a->v != a->v, nb = b->v != b->v; /* NaN last */
-  if (na || nb) return na && nb ? by_index(a, b) : na - nb;
-  return a->v < b->v ? -1 : a->v > b->v ? 1 : by_index(a, b);
-}
-
-dyn_status dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
-                       dyn_err *e) {
-  if (a->ndim != 1)
-    return dyn_fail(e, DYN_ESHAPE, "argsort: a vector is expected, not %d-d",
-                    a->ndim);
-  size_t n = (size_t)a->size[0];
-  keyed *k = dyn_alloc(n, sizeof *k);
-  if (!k) return dyn_fail(e, DYN_ENOMEM, "not enough memory to sort");
-  for (size_t i = 0; i < n; i++) {
-    double v = dyn_tensor_get(a, (ptrdiff_t)i * a->stride[0]);
-    k[i] = (keyed){descending ? -v : v, (int64_t)i};
-  }
-  qsort(k, n, sizeof *k, ascending);
-  for (size_t i = 0; i < n; i++) idx[i] = k[i].i;
-  dyn_free(k, n, sizeof *k);
-  return DYN_OK;
 }

@@ -131,8 +131,5 @@ DYN_STATUS dyn_index_add_(dyn_tensor *y, const int64_t *idx, ptrdiff_t n,
 /* Join n tensors along 'dim'. DYN_ESHAPE, DYN_ETYPE. */
 DYN_STATUS dyn_cat(dyn_tensor *r, const dyn_tensor *const *a, int n, int dim,
                    dyn_err *e);
-/* Indices that sort a row: idx has n items; ties by index; NaN last. */
-DYN_STATUS dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
-                       dyn_err *e);
 
 #endif

@@ -1,6 +1,7 @@
 #include "core/order.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/ops.h"
@@ -478,4 +479,40 @@ dyn_status dyn_compress(dyn_tensor *r, const dyn_tensor *a,
 done:
   dyn_tensor_free(&c), dyn_tensor_free(&m);
   return st;
+}
+
+/* ---- order of a vector ------------------------------------------------------ */
+
+typedef struct keyed {
+  double v;
+  int64_t i;
+} keyed;
+
+static int by_index(const keyed *a, const keyed *b) {
+  return (a->i > b->i) - (a->i < b->i);
+}
+
+static int ascending(const void *pa, const void *pb) {
+  const keyed *a = pa, *b = pb;
+  bool na = a->v != a->v, nb = b->v != b->v; /* NaN last */
+  if (na || nb) return na && nb ? by_index(a, b) : na - nb;
+  return a->v < b->v ? -1 : a->v > b->v ? 1 : by_index(a, b);
+}
+
+dyn_status dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
+                       dyn_err *e) {
+  if (a->ndim != 1)
+    return dyn_fail(e, DYN_ESHAPE, "argsort: a vector is expected, not %d-d",
+                    a->ndim);
+  size_t n = (size_t)a->size[0];
+  keyed *k = dyn_alloc(n, sizeof *k);
+  if (!k) return dyn_fail(e, DYN_ENOMEM, "not enough memory to sort");
+  for (size_t i = 0; i < n; i++) {
+    double v = dyn_tensor_get(a, (ptrdiff_t)i * a->stride[0]);
+    k[i] = (keyed){descending ? -v : v, (int64_t)i};
+  }
+  qsort(k, n, sizeof *k, ascending);
+  for (size_t i = 0; i < n; i++) idx[i] = k[i].i;
+  dyn_free(k, n, sizeof *k);
+  return DYN_OK;
 }

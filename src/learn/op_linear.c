@@ -1,9 +1,9 @@
 /* Products, dropout, and the layer that fuses them. */
 #include <string.h>
 
-#include "core/packed.h"
 #include "core/linalg.h"
 #include "core/ops.h"
+#include "core/packed.h"
 #include "learn/kernel.h"
 #include "learn/op.h"
 

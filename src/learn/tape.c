@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "core/packed.h"
 #include "core/ops.h"
+#include "core/packed.h"
 #include "learn/kernel.h"
 #include "learn/op.h"
 

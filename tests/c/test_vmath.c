@@ -74,22 +74,40 @@ CHECK(tanh, 2)
 CHECK(sigmoid, 2.5)
 CHECK(softplus, 2)
 
-#define SPECIAL(fn)                                                      \
-  do {                                                                   \
-    static const double xs[] = {                                         \
-        0.0,  -0.0,  INFINITY, -INFINITY, NAN,         1,       -1,      \
-        -2,   1e30,  -1e30,    5e-324,    -5e-324,     DBL_MIN, DBL_MAX, \
-        1e-9, -1e-9, 709.78,   -745.1,    FLT_MIN / 8, FLT_MAX, 88.72,   \
-    };                                                                   \
-    bool good = true;                                                    \
-    for (size_t i = 0; i < sizeof xs / sizeof *xs; i++) {                \
-      double y = v##fn##_f64(xs[i]), x = fn(xs[i]);                      \
-      float f = v##fn##_f32((float)xs[i]);                               \
-      good &= ulps_f64(y, (long double)x) <= 3;                          \
-      good &= isnan(x) || !signbit(y) == !signbit(x);                    \
-      good &= ulps_f32(f, fn((double)(float)xs[i])) <= 3;                \
-    }                                                                    \
-    OK(good &&#fn);                                                      \
+#define SPECIAL(fn)                                       \
+  do {                                                    \
+    static const double xs[] = {                          \
+        0.0,                                              \
+        -0.0,                                             \
+        (double)INFINITY,                                 \
+        (double)-INFINITY,                                \
+        (double)NAN,                                      \
+        1,                                                \
+        -1,                                               \
+        -2,                                               \
+        1e30,                                             \
+        -1e30,                                            \
+        5e-324,                                           \
+        -5e-324,                                          \
+        DBL_MIN,                                          \
+        DBL_MAX,                                          \
+        1e-9,                                             \
+        -1e-9,                                            \
+        709.78,                                           \
+        -745.1,                                           \
+        (double)FLT_MIN / 8,                              \
+        (double)FLT_MAX,                                  \
+        88.72,                                            \
+    };                                                    \
+    bool good = true;                                     \
+    for (size_t i = 0; i < sizeof xs / sizeof *xs; i++) { \
+      double y = v##fn##_f64(xs[i]), x = fn(xs[i]);       \
+      float f = v##fn##_f32((float)xs[i]);                \
+      good &= ulps_f64(y, (long double)x) <= 3;           \
+      good &= isnan(x) || !signbit(y) == !signbit(x);     \
+      good &= ulps_f32(f, fn((double)(float)xs[i])) <= 3; \
+    }                                                     \
+    OK(good &&#fn);                                       \
   } while (0)
 
 int main(void) {
