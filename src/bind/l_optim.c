@@ -341,7 +341,7 @@ static int optimizer_state(lua_State *L) {
 static const dyn_tensor *moments(lua_State *L, const char *key,
                                  const dyn_tensor *like) {
   lua_getfield(L, 2, key);
-  if (!luaL_testudata(L, -1, DYN_TENSOR))
+  if (!dyn_testtensor(L, -1))
     luaL_error(L, "state: there is no tensor '%s'", key);
   const dyn_tensor *x = dyn_checktensor(L, -1);
   if (!dyn_tensor_same_shape(x, like))

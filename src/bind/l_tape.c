@@ -447,7 +447,22 @@ static int is_var(lua_State *L) {
 
 /* ---- the tape itself ------------------------------------------------------- */
 
-static int tape_new(lua_State *L) { /* tape() */
+/* Does the options table at 1 ask for bfloat16? */
+static bool wants_bf16(lua_State *L) {
+  static const char *const names[] = {"float", "bf16", NULL};
+  if (lua_isnoneornil(L, 1)) return false;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+    if (lua_type(L, -2) != LUA_TSTRING ||
+        strcmp(lua_tostring(L, -2), "precision") != 0)
+      luaL_error(L, "tape: unknown option; there is 'precision'");
+  lua_getfield(L, 1, "precision");
+  return luaL_checkoption(L, 2, "float", names) == 1;
+}
+
+static int tape_new(lua_State *L) { /* tape([{ precision = }]) */
+  bool bf16 = wants_bf16(L);
   dyn_taperef **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_getmetatable(L, DYN_TAPE);
@@ -461,6 +476,8 @@ static int tape_new(lua_State *L) { /* tape() */
   }
   if (!*box || !(*box)->t)
     st = dyn_fail(&e, DYN_ENOMEM, "no memory for a tape");
+  else if (bf16)
+    st = dyn_tape_bf16((*box)->t, &e);
   return dyn_result(L, st, &e, 1);
 }
 

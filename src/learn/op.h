@@ -30,6 +30,7 @@ struct dyn_tape {
   int n, cap;
   int at;       /* of a backward pass: the entry to look at next */
   unsigned run; /* its number */
+  bool bf16;    /* products in bfloat16 */
 };
 
 /*

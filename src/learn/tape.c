@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/ops.h"
+#include "core/packed.h"
 #include "learn/kernel.h"
 #include "learn/op.h"
 
@@ -25,6 +26,14 @@ void dyn_tape_free(dyn_tape *t) {
   for (int i = t->n - 1; i >= 0; i--) clear(&t->v[i]);
   dyn_free(t->v, (size_t)t->cap, sizeof(dyn_node));
   dyn_free(t, 1, sizeof *t);
+}
+
+dyn_status dyn_tape_bf16(dyn_tape *t, dyn_err *e) {
+  if (!dyn_bf16_supported())
+    return dyn_fail(e, DYN_EVALUE,
+                    "tape: bf16 needs a processor with AVX512-BF16");
+  t->bf16 = true;
+  return DYN_OK;
 }
 
 /* ---- recording ---------------------------------------------------------- */

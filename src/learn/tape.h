@@ -127,6 +127,12 @@ typedef struct dyn_attr {
 
 dyn_tape *dyn_tape_new(void); /* NULL: out of memory */
 void dyn_tape_free(dyn_tape *t);
+/*
+** Large products of DYN_OP_LINEAR and DYN_OP_MATMUL of float matrices, forward
+** and backward, are done in bfloat16 from now on (core/packed.h); parameters,
+** gradients and everything else stay float. DYN_EVALUE: not on this processor.
+*/
+DYN_STATUS dyn_tape_bf16(dyn_tape *t, dyn_err *e);
 
 /*
 ** Put 'x' on the tape, shared, not copied. A gradient arrives if 'need'; where

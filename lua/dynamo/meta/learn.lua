@@ -255,8 +255,10 @@ twice, bad sizes.]] },
 cosine to `floor` (Loshchilov and Hutter, ICLR 2017).]] },
   ["sgd"] = { sig = [[core.sgd(params[, { lr=1e-2, momentum=.9, decay=0, clip=0, bound=0, l2=0, groups= }]) -> Optimizer]],
     doc = [[m = momentum m + g; w = w - lr m - lr decay w. Options as in adamw.]] },
-  ["tape"] = { sig = [[core.tape() -> Tape]],
+  ["tape"] = { sig = [[core.tape([{ precision="float" }]) -> Tape]],
     doc = [[A new, empty tape: the list of operations in the order they ran (reverse-mode differentiation;
 Griewank and Walther, Evaluating Derivatives, 2008, ch. 3). Values are shared, not copied;
-`tape:close()` frees them at once.]] },
+`tape:close()` frees them at once. precision = "bf16": large products of float matrices (linear, matmul,
+forward and backward) round their operands to 8 bits of mantissa and add in float; all else stays
+float. Raises where the processor cannot (`core.bf16()`).]] },
 }
