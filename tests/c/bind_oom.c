@@ -1,9 +1,10 @@
 /*
 ** Runs scripts in states whose own allocator fails at the 1st, 2nd, 3rd ...
 ** allocation and at all that follow. Whatever a binding was doing, it ends in
-** an error of Lua and nothing is left behind. The scripts make an object of every
-** class, which a run without failures checks: a new class without a line here
-** fails.
+** an error of Lua and nothing is left behind. Finalisers wait for the end, when
+** there is memory again: Lua cannot call them without. The scripts make an object
+** of every class, which a run without failures checks: a new class without a line
+** here fails.
 */
 #include <lualib.h>
 #include <string.h>
@@ -74,7 +75,8 @@ static const char files[] =
     "local d, folder = ...\n"
     "local f = d.h5_open(folder .. '/x.h5ad')\n"
     "local x, c = f:matrix(), f:column('obs', 'condition')\n"
-    "local n, l = f:names('var'), f:describe() f:close()\n"
+    "local n, l = f:names('var'), f:describe()\n"
+    "local s = f:stream() s:start({1}) s:next() s:close() f:close()\n"
     "x = d.npy_read(folder .. '/x.npy')\n"
     "x = d.npz_read(folder .. '/x.npz')\n"
     "x = d.read_table(folder .. '/x.tsv')\n"
@@ -133,6 +135,7 @@ static int run(const char *text, long n) {
   count = 0;
   lua_State *L = lua_newstate(alloc, NULL);
   if (!L) return LUA_ERRMEM;
+  lua_gc(L, LUA_GCSTOP, 0);
   lua_pushcfunction(L, body);
   lua_pushlightuserdata(L, (void *)text);
   int st = lua_pcall(L, 1, 0, 0);
