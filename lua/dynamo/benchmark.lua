@@ -20,6 +20,10 @@ local responses = require "dynamo.responses"
 
 local M = { schema = {} }
 
+-- Training that ends on two cores; published lengths: GEARS 20 epochs, scGen 100, all cells.
+local PEERS = { gears = { epochs = 10, cells_per_perturbation = 40 }, scgen = { epochs = 30, cells_per_perturbation = 40 },
+  latent_additive = { epochs = 50, cells_per_perturbation = 40 } }
+
 M.schema.main = {
   protocols = { default = protocols.names, type = "table", item = "string", values = protocols.names, help = "which of them" },
   data = { default = { "simulation" }, type = "table", item = "string",
@@ -33,7 +37,8 @@ M.schema.main = {
   model = { default = {}, type = "table", help = "options of the operator model: rank, members, ..." },
   train = { default = {}, type = "table", help = "options of training for every model: epochs, lr, ..." },
   peers = { default = true, help = "GEARS, scGen and the latent additive model, where the data has cells" },
-  peer_options = { default = {}, type = "table", help = "options of peers: { gears = { epochs = 10 } }" },
+  peer_options = { default = PEERS, type = "table",
+    help = "options of peers by name; default: on at most 40 cells per perturbation, GEARS for 10 epochs, scGen for 30" },
   simulation = { default = {}, type = "table", help = "options of dynamo.simulate" },
   min_cells = { default = 1, type = "integer", min = 1, help = "perturbations with fewer cells are left out" },
   draws = { default = 10000, type = "integer", min = 100, help = "resamples of the bootstrap" },

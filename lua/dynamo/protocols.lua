@@ -29,6 +29,14 @@ local FEW = 40 -- fewer perturbed genes than this, and half of them are tested i
 
 -- ---- rows of every table -------------------------------------------------------------------
 
+local function with(options, more)
+  local out = {}
+  for _, t in ipairs { options or {}, more } do
+    for k, v in pairs(t) do out[k] = v end
+  end
+  return out
+end
+
 -- Peers that learn from single cells; { name, recipe or nil, reason it cannot run here }.
 local function peers(set, o)
   local R, list = set.R, {}
@@ -39,14 +47,10 @@ local function peers(set, o)
   end
   if o.peers then
     peer("latent_additive", o.peer_options.latent_additive)
-    for _, variant in ipairs { "mean", "knn", "zero" } do
-      local options = { variant = variant }
-      for k, v in pairs(o.peer_options.scgen or {}) do options[k] = v end
-      peer("scgen", options)
+    for _, name in ipairs { "scgen_mean", "scgen_knn", "scgen_zero" } do
+      for _, how in ipairs { "raw", "residual" } do peer(name, with(o.peer_options.scgen, { reconstruction = how })) end
     end
-    local options = { graph = set.graph }
-    for k, v in pairs(o.peer_options.gears or {}) do options[k] = v end
-    peer("gears", options)
+    for _, name in ipairs { "gears", "gears_faithful" } do peer(name, with(o.peer_options.gears, { graph = set.graph })) end
   end
   return list
 end

@@ -64,7 +64,8 @@ local function rows_of(results, context, group, heads)
   end
   table.sort(out, function(a, b)
     if KINDS[a.kind] ~= KINDS[b.kind] then return KINDS[a.kind] < KINDS[b.kind] end
-    return a.model .. a.embedding < b.model .. b.embedding
+    if a.model ~= b.model then return a.model < b.model end
+    return a.embedding < b.embedding
   end)
   return out
 end
@@ -218,7 +219,8 @@ local EXPLAINED = "Means over tested perturbations with 95% bootstrap intervals 
   .. "changes over all genes without the targets, less the control or the mean training response; DE 20, top 20: of "
   .. "the 20 genes that differ or changed most; interaction: of what is not the sum of the singles; relerr: length of the error "
   .. "over that of the change; pds: share of the other tested perturbations whose truth is farther from the prediction, .5 by "
-  .. "chance. s and MB: fit and predict, all seeds; memory beyond what was in use before."
+  .. "chance. s and MB: fit and predict, all seeds; memory beyond what was in use before. The scgen rows of a seed share one "
+  .. "network, whose time stands in the first of them."
 
 --- Tables of one cell: { title, columns, rows, notes } each; none for a cell that does not apply.
 ---@param cell table

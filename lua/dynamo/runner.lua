@@ -138,7 +138,7 @@ local function baselines(list, o, R, e, main, info)
   for _, b in ipairs(o.baselines) do wanted[#wanted + 1] = b end
   local seen = {}
   for _, b in ipairs(wanted) do
-    if not seen[tostring(b)] then row(list, b, e, "baseline") end
+    if not seen[tostring(b)] then row(list, b, e, "baseline", { varied = b }) end
     seen[tostring(b)] = true
   end
   local random = embed.random { dim = dim_of(e) }
@@ -173,29 +173,38 @@ local function references(list, o, native)
   row(list, baseline.copy {}, nil, "reference", { model = "copy" })
 end
 
--- "node2vec dim=64": a recipe by its name and the plain options that are not the defaults.
-local function brief(r)
+-- "node2vec dim=64": a recipe by its name and the plain options that are not the defaults and in which `others` differ.
+local function brief(r, others)
   local schema, parts = recipe.schema(r), { r.name }
   if not schema then return embedding_name(r) end
   for _, k in ipairs(label.sorted_keys(r.options)) do
-    local v = r.options[k]
-    if type(v) ~= "table" and type(v) ~= "userdata" and type(v) ~= "function" and schema[k] and schema[k].default ~= v then
-      parts[#parts + 1] = ("%s=%s"):format(k, tostring(v))
-    end
+    local v, same = r.options[k], true
+    for _, other in ipairs(others) do same = same and (other.options or {})[k] == v end
+    local plain = type(v) ~= "table" and type(v) ~= "userdata" and type(v) ~= "function"
+    if plain and not same and schema[k] and schema[k].default ~= v then parts[#parts + 1] = ("%s=%s"):format(k, tostring(v)) end
   end
   return table.concat(parts, " ")
 end
 
--- Two rows of one name get what tells them apart.
+-- Rows of one name get what tells them apart.
 local function distinct(list)
-  local count, used = {}, {}
+  local group, used = {}, {}
   local function key(r) return r.model .. "\0" .. r.embedding end
-  for _, r in ipairs(list) do count[key(r)] = (count[key(r)] or 0) + 1 end
   for _, r in ipairs(list) do
-    if count[key(r)] > 1 and r.varied then
-      local field = r.changed == "embedding" and "embedding" or "model"
-      r[field] = brief(r.varied)
+    group[key(r)] = group[key(r)] or {}
+    table.insert(group[key(r)], r)
+  end
+  for _, g in pairs(group) do
+    local embeddings, recipes, names = {}, {}, {}
+    for i, r in ipairs(g) do embeddings[i], recipes[i] = r.e or {}, r.recipe or {} end
+    for i, r in ipairs(#g > 1 and g or {}) do
+      names[i] = r.varied and brief(r.varied, r.changed == "embedding" and embeddings or recipes)
     end
+    for i, r in ipairs(g) do
+      if names[i] then r[r.changed == "embedding" and "embedding" or "model"] = names[i] end
+    end
+  end
+  for _, r in ipairs(list) do
     local base, k = r.model, 1
     while used[key(r)] do
       k = k + 1

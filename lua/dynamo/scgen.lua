@@ -205,16 +205,38 @@ local function complete(self)
   return peer.fitted(self)
 end
 
-local function fit(self, env)
-  local R, o, seed = env.responses, self.options, env.seed or 1
-  if not responses.is(R) then fail "fit expects env.responses" end
-  local set = cells.of(R, env.train, { limit = o.cells_per_perturbation, seed = seed })
-  local start = peer.starts("scgen", R, set, o.controls, seed)
+-- The last network of each data set: variants and reconstructions differ in what they do with it, not in training.
+local last = setmetatable({}, { __mode = "k" })
+
+-- What a network is made of, as text.
+local function id_of(o, train, seed)
+  local parts_ = { tostring(seed), table.concat(train, ",") }
+  for _, key in ipairs(label.sorted_keys(o)) do
+    local v = o[key]
+    if key ~= "variant" and key ~= "reconstruction" and type(v) ~= "table" then parts_[#parts_ + 1] = key .. "=" .. tostring(v) end
+  end
+  return table.concat(parts_, ";")
+end
+
+-- The network, and names and shifts of the training perturbations; made once for the same data, options and seed.
+local function learned(R, o, set, start, env, seed)
+  local id = id_of(o, env.train, seed)
+  if last[R] and last[R].id == id then return last[R].net, last[R].names, last[R].shifts end
   local train, validate = parts(o, set, env.train, start.contexts, seed)
   local net = fit_net(o, set, train, validate, #R.genes, seed, env.progress and function(epoch, epochs, loss, score)
     env.progress(epoch, epochs, { loss = loss, validate = score })
   end)
   local names, values = shifts(net, R, set, env.train, seed)
+  last[R] = { id = id, net = net, names = names, shifts = values }
+  return net, names, values
+end
+
+local function fit(self, env)
+  local R, o, seed = env.responses, self.options, env.seed or 1
+  if not responses.is(R) then fail "fit expects env.responses" end
+  local set = cells.of(R, env.train, { limit = o.cells_per_perturbation, seed = seed })
+  local start = peer.starts("scgen", R, set, o.controls, seed)
+  local net, names, values = learned(R, o, set, start, env, seed)
   local e = o.variant == "knn" and predictor.embedding_of("scgen", o, env) or nil
   local known = {}
   for _, p in ipairs(names) do
