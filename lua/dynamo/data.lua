@@ -461,6 +461,7 @@ function class:responses(opts)
     local make = { cells = h5_responses, profiles = h5_responses, long = long_responses, wide = wide_responses }
     R = make[self.kind](self, o)
   end
+  require("dynamo.learned").pass(self, R)
   self.cache[key] = R
   return R
 end

@@ -202,7 +202,7 @@ end
 
 -- What can be set from a command line: plain options, and those of the recipes.
 local parts = { "model", "split", "embedding" }
-local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws", "ceiling" }
+local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws", "ceiling", "allow" }
 
 local function settable(o)
   local t, allowed = { train = copy(o.train), transfer = copy(o.transfer) }, { train = recipe.schema(o.model),
@@ -236,9 +236,10 @@ function M.with(exp, words)
   for _, key in ipairs(parts) do
     if t[key] then o[key] = recipe.with(o[key], t[key]) end
   end
-  for _, key in ipairs { "train", "transfer", "data", "graph", "name", "question", "seeds", "out", "report", "min_cells",
-    "draws", "ceiling" } do
-    if t[key] ~= nil then o[key] = t[key] end
+  for _, list in ipairs { plain, { "train", "transfer", "data", "graph" } } do
+    for _, key in ipairs(list) do
+      if t[key] ~= nil then o[key] = t[key] end
+    end
   end
   local new = M.experiment(o)
   new.file, new.folder = exp.file, exp.folder

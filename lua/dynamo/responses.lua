@@ -12,10 +12,12 @@
 --     kind      "effect" | "label"
 --     cells     nil, or { x = Sparse|Tensor float (cells, G), row_of = {row or 0: control},
 --               context_of = {index} }
+--     learned   nil, or what was learned from which rows before (see dynamo.learned)
 --     file      where it comes from                          notes     list of sentences about what was decided
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
+local learned = require "dynamo.learned"
 local options = require "dynamo.options"
 
 local M = {}
@@ -125,6 +127,7 @@ end
 function M.new(t)
   local R = setmetatable({ genes = t.genes, contexts = t.contexts, rows = {}, delta = t.delta, mask = t.mask,
     weight = t.weight, kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {} }, class)
+  R.learned = t.learned
   R.control = t.control or core.zeros(#R.contexts, #R.genes, "double")
   local known = M.places(R.contexts)
   for i, r in ipairs(t.rows) do
@@ -238,7 +241,7 @@ function class:select(indices)
   return M.new { genes = self.genes, contexts = self.contexts, rows = rows, delta = M.pick(self.delta, indices),
     mask = self.mask and M.pick(self.mask, indices), weight = self.weight and M.pick(self.weight, indices),
       control = self.control, kind = self.kind,
-    cells = move_cells(self.cells, indices), file = self.file, notes = self.notes }
+    cells = move_cells(self.cells, indices), file = self.file, notes = self.notes, learned = learned.named(self) }
 end
 
 --- All rows, only the genes in `names` (in that order); EVALUE if one is not measured.
@@ -256,7 +259,7 @@ function class:take_genes(names)
   return M.new { genes = names, contexts = self.contexts, rows = self.rows, delta = self.delta:index(2, list),
     mask = self.mask and self.mask:index(2, list), weight = self.weight and self.weight:index(2, list),
       control = self.control:index(2, list), kind = self.kind,
-    cells = cells, file = self.file, notes = self.notes }
+    cells = cells, file = self.file, notes = self.notes, learned = learned.named(self) }
 end
 
 -- ---- joining -------------------------------------------------------------------------
@@ -354,6 +357,7 @@ function M.join(parts)
   local delta, control, files = {}, {}, {}
   for p, R in ipairs(same) do
     for _, r in ipairs(R.rows) do t.rows[#t.rows + 1] = r end
+    learned.pass({ learned = learned.named(R) }, t)
     delta[p], control[p], files[p] = R.delta, R.control, tostring(R.file):match "[^/]*$"
   end
   local order, sorted = {}, {}

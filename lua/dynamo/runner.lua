@@ -378,10 +378,11 @@ end
 
 --- What a run will do, without doing it: data and network read, cells prepared, splits made, the rows of its table.
 ---
---- Raises what the data, the steps of preparation and the splits raise.
+--- Raises what the data, the steps of preparation, the splits and the audit raise.
 ---@param exp table
----@return table job { R, graph, splits, rows, info, seeds, embedding, build = f(embedding) }
-function M.plan(exp)
+---@param collect? boolean findings of the audit do not raise (see leakage.audit)
+---@return table job { R, graph, splits, rows, info, seeds, embedding, leakage, build = f(embedding) }
+function M.plan(exp, collect)
   local o, job = exp.options, { inputs = {} }
   job.name, job.seeds, job.places = o.name, o.seeds, {}
   local R, D = data_of(o, exp.folder, job.inputs)
@@ -399,7 +400,7 @@ function M.plan(exp)
   for _, r in ipairs(job.rows) do
     r.weight, r.values, r.flags, r.status = weight(r, contexts), {}, {}, {}
   end
-  job.leakage = leakage.audit(job, o.allow)
+  job.leakage = leakage.audit(job, o.allow, collect)
   job.metrics = results.columns_of(o.metrics, job.R.kind)
   if o.ceiling and job.R.cells and job.R.kind ~= "label" then job.ceilings = {} end
   job.build = builder(job.R, nil)
