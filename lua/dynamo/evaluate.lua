@@ -64,6 +64,9 @@ local function available(spec, R, o)
   local kind = spec.metric.kind
   if (kind == "label") ~= (R.kind == "label") then return nil, "scores " .. (kind == "label" and "labels" or "effects") end
   if spec.reference == "centroid" and not o.centroid then return nil, "there is no centroid" end
+  if spec.reference == "control=batch" and R.control_by ~= "batch" and not (R.cells and R.cells.batch_of) then
+    return nil, "no batches of cells are known"
+  end
   if spec.genes.base == "hvg" and not o.train then return nil, "the training rows are not known" end
   if R.cells or o.truth and kind ~= "cells" then return spec end
   if spec.metric.cells or kind == "cells" then return nil, "needs cells" end

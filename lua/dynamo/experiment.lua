@@ -38,6 +38,8 @@ M.schema.experiment = {
   ablate = { default = {}, type = "table",
     help = "{ embedding = {...}, model = {...}, OPTION = {...} }: each changes one thing" },
   transfer = { default = {}, type = "table", help = "rows of a held-out context: native, template" },
+  control = { type = "string", values = { "context", "batch" },
+    help = "reference of cells: the controls of the context (default), or of the context and batch of each cell" },
   min_cells = { default = 1, type = "integer", min = 1, help = "perturbations with fewer cells are left out" },
   metrics = { type = "table", item = "string",
     help = "columns such as \"wmse@none/de20\" beside those of the tables; default: evaluate.columns" },
@@ -104,6 +106,7 @@ end
 
 local function check_data(o)
   local d = o.data
+  if o.control and responses.is(d) then complain "control: needs cells; the data are Responses (data:responses { control = ... })" end
   if type(d) == "string" or responses.is(d) or type(d.responses) == "function" then return end
   for _, p in ipairs(d) do
     if type(p) ~= "string" then d = {} end
@@ -202,7 +205,7 @@ end
 
 -- What can be set from a command line: plain options, and those of the recipes.
 local parts = { "model", "split", "embedding" }
-local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws", "ceiling", "allow" }
+local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws", "ceiling", "allow", "control" }
 
 local function settable(o)
   local t, allowed = { train = copy(o.train), transfer = copy(o.transfer) }, { train = recipe.schema(o.model),

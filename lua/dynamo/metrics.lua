@@ -4,7 +4,8 @@
 --     dynamo.metrics.parse "wr2@centroid/de20-target"
 --     local r, status = dynamo.metrics.rows("r2", predicted, truth, { exclude = { { 1 } } })
 --
--- References: `control` (changes as they are), `centroid` (the mean training change comes off truth and prediction),
+-- References: `control` (changes as they are), `control=batch` (against the controls of each perturbation's own batches),
+-- `centroid` (the mean training change comes off truth and prediction),
 -- `none` (errors: it cancels). Gene sets: see dynamo.genesets. One policy for all: a truth that cannot be scored is NaN
 -- (few_genes, const_true, no_weights, no_de, few_perts, one_class) and is dropped and counted; a prediction that is
 -- constant (zero, where signs or angles count) is 0 with status const_pred. Ties in ranks are mid-ranks.
@@ -23,6 +24,7 @@ local function complain(message) err.raise { code = "EOPTION", message = "metric
 
 local function reference_of(b, spec)
   if spec.reference == "centroid" then return b.centroid end
+  if spec.reference == "control=batch" then return b.truth:batch_shift(b.rows) end
 end
 
 -- A metric of core.NAME_rows on the genes of a column.
@@ -43,7 +45,9 @@ local function candidates(b, spec)
   local columns, exclude = genesets.common(b, spec.genes)
   local p, t, ref = b.p, b.t, reference_of(b, spec)
   if ref then
-    p, t = p - ref:reshape(1, ref:count()), t - ref:reshape(1, ref:count())
+    local g = p:size(2)
+    ref = ref:reshape(ref:count() / g, g) -- one for all, or one for each
+    p, t = p - ref, t - ref
   end
   if columns then p, t = p:index(2, columns), t:index(2, columns) end
   return p, t, exclude
@@ -206,7 +210,7 @@ end
 
 -- ---- definitions ------------------------------------------------------------------------
 
-local BOTH, ERROR = { "control", "centroid" }, { "none" }
+local BOTH, ERROR = { "control", "centroid", "control=batch" }, { "none" }
 
 local function define(key, kind, better, range, references, doc, more)
   local d = { key = key, kind = kind, better = better, range = range, references = references, doc = doc }
@@ -298,7 +302,7 @@ function M.parse(key)
   local ok = false
   for _, r in ipairs(d.references) do ok = ok or r == reference end
   if not ok then
-    complain(("%s: reference '%s'; it has %s"):format(key, reference, table.concat(d.references, " and ")))
+    complain(("%s: reference '%s'; it has %s"):format(key, reference, table.concat(d.references, ", ")))
   end
   if not genes or genes == "" then genes = d.genes or "all" end
   local set = genesets.parse(genes)

@@ -322,10 +322,10 @@ end
 ---@return table[] splits
 function M.experiment(D, o, make_splits)
   D = M.unscaled(D)
-  local before = D:responses { min_cells = o.min_cells }
+  local before = D:responses { min_cells = o.min_cells, control = o.control }
   local splits = make_splits(before)
   local prepared, records = M.apply(D, o.prepare, learners(before, splits))
-  local R = prepared:responses { min_cells = o.min_cells }
+  local R = prepared:responses { min_cells = o.min_cells, control = o.control }
   R.preparation = records
   for k, S in ipairs(splits) do splits[k] = move(S, before, R) end
   if #before.rows > #R.rows then
@@ -371,38 +371,47 @@ local function pairs_of(first, second)
   return list, of, known
 end
 
---- Hold each perturbation against the controls of its own batches, in t.delta: its reference is the mean of the control means of
---- the batches of its context, weighted by its cells in them (a shift that all cells of a batch share drops out). Batches
---- without a control of the context count with the mean of the context. Raises EFORMAT: no batches, no single cells.
----@param D table Dataset
----@param t table { cells = { x, row_of, context_of, index }, rows, delta, control, notes }, as data.responses makes it
-function M.match(D, t)
-  if not (t.cells and D.batches) then
-    err.raise { code = "EFORMAT", file = D.file, message = "no batches of single cells to match controls by",
-      hint = 'data.read(file, { batch = "COLUMN" })' }
-  end
-  local batch, context, row = {}, {}, {}
-  for c, at in ipairs(t.cells.index) do
-    batch[c], row[c] = D.batches.codes[at] or 0, t.cells.row_of[c]
-    context[c] = row[c] == 0 and t.cells.context_of[c] or 0
-  end
-  local groups, of, known = pairs_of(context, batch)
-  if #groups == 0 then return end
-  local at, index, own = responses.places(t.contexts), {}, core.full(1, #t.rows, 1, "double")
-  local weight, left = core.zeros(#t.rows, #groups, "double"), 0
-  for i, r in ipairs(t.rows) do index[i], left = at[r.context], left + r.n_cells end
-  for _, s in ipairs(pairs_of(row, batch)) do
+--- How the reference of each row moves if it is the mean of the control means of the batches of its context, weighted by the
+--- row's cells in them, and not the control mean of the context: Tensor double (N, G), and how many cells are in batches without
+--- a control of their context (they count with the context's mean). Nil where no control cell has a batch.
+---@param cells table  { x, row_of, context_of, batch_of }, see dynamo.responses
+---@param rows table[]
+---@param contexts string[]
+---@param control userdata  Tensor (C, G)
+---@return userdata? shift, integer left
+function M.batch_shift(cells, rows, contexts, control)
+  local context = {}
+  for c, r in ipairs(cells.row_of) do context[c] = r == 0 and cells.context_of[c] or 0 end
+  local groups, of, known = pairs_of(context, cells.batch_of)
+  if #groups == 0 then return nil, 0 end
+  local at, index, own = responses.places(contexts), {}, core.zeros(#rows, 1, "double")
+  local weight, left = core.zeros(#rows, #groups, "double"), 0
+  for i, r in ipairs(rows) do index[i], left = at[r.context], left + r.n_cells end
+  for _, s in ipairs(pairs_of(cells.row_of, cells.batch_of)) do
     local i = s[1]
     local g = known[index[i] .. ":" .. s[2]]
     if g then
-      weight:set(s.n / t.rows[i].n_cells, i, g)
-      own:set(own:get(i, 1) - s.n / t.rows[i].n_cells, i, 1)
+      local share = s.n / rows[i].n_cells
+      weight:set(share, i, g)
+      own:set(own:get(i, 1) + share, i, 1)
       left = left - s.n
     end
   end
-  local control = t.control:index(1, index)
-  local matched = weight:matmul(sparse(t.cells.x):group_means(of, #groups)) + control * own
-  t.delta = t.delta + control - matched
+  return weight:matmul(sparse(cells.x):group_means(of, #groups)) - control:index(1, index) * own, left
+end
+
+--- Hold each perturbation against the controls of its own batches, in t.delta (see batch_shift): a shift that all cells of a
+--- batch share drops out. Raises EFORMAT: no batches, no single cells.
+---@param D table Dataset
+---@param t table { cells, rows, contexts, delta, control, notes }, as data.responses makes it
+function M.match(D, t)
+  if not (t.cells and t.cells.batch_of) then
+    err.raise { code = "EFORMAT", file = D.file, message = "no batches of single cells to match controls by",
+      hint = 'data.read(file, { batch = "COLUMN" })' }
+  end
+  local shift, left = M.batch_shift(t.cells, t.rows, t.contexts, t.control)
+  if not shift then return end
+  t.delta = t.delta - shift
   t.notes[#t.notes + 1] = ("controls are matched by '%s'%s"):format(label.safe(D.batch), left > 0 and
     ("; %s cells have none in their batch and count with the context"):format(commas(left)) or "")
 end

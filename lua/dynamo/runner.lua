@@ -44,7 +44,7 @@ local function data_of(o, folder, inputs)
   end
   for _, part in ipairs(d.files or { d }) do inputs[#inputs + 1] = part.file end
   if o.prepare then return nil, d end
-  return d:responses { min_cells = o.min_cells }
+  return d:responses { min_cells = o.min_cells, control = o.control }
 end
 
 local function graph_of(o, folder, inputs)
