@@ -168,7 +168,7 @@ M.schema.score = {
   centroid = { type = "userdata", help = "Tensor (C, G): mean training delta per context, see evaluate.centroid" },
   train = { type = "table", item = "integer", min = 1, help = "training rows: for gene sets hvgK and components of cells" },
   truth = { type = "table", help = "what the cells say (dynamo.truth); default: that of the responses" },
-  cells = { type = "function", help = "predicted cells of a row: f(place) -> Tensor (cells, G); default: moved controls" },
+  cells = { type = "function", help = "predicted cells of a row: f(place) -> Tensor or Sparse (cells, G), or nil: controls, moved" },
   flags = { type = "table", help = "coverage flag per row, as a predictor returns them" },
   retrieval = { default = true, help = "pds_l2 and nir, over the rows of a context; not where entries are unobserved" },
   nonfinite = { default = "error", values = { "error", "mask" }, help = "predictions that are not finite" },
