@@ -423,6 +423,17 @@ end
 ---@return integer
 function M.better(key) return M.definition(key:match "^[^@]+").better end
 
+--- Whether a column among these scores predicted cells, where there are any.
+---@param keys string[]
+---@return boolean
+function M.of_cells(keys)
+  for _, key in ipairs(keys) do
+    local kind = M.definition(key:match "^[^@]+").kind
+    if kind == "cells" or kind == "de" then return true end
+  end
+  return false
+end
+
 --- Mid-ranks 1 .. n of a list of numbers, and the sum of t^3 - t over groups of t equal ones.
 ---@param values number[]
 ---@return number[] ranks, number ties

@@ -152,7 +152,8 @@ end
 
 -- ---- columns of evaluate ----------------------------------------------------------------
 
-local MOST, SEED, GENES, DIM = 300, 1, 2000, 50 -- cells of a side, of the choice, genes and components
+local SEED, GENES, DIM = 1, 2000, 50 -- of the choice of cells, genes and components
+M.most = 300 -- cells of a side, at most
 
 local function dense(x) return (core.is_sparse(x) and x:dense "double" or x:to "double") end
 
@@ -222,7 +223,7 @@ local function pair(b, i)
   if s.pairs[i] == nil then
     local list = s.lists[b.rows[i]] or {}
     local given = b.cells and b.cells(b.places[i])
-    local n = math.min(MOST, #list, given and given:size(1) or #s.control)
+    local n = math.min(M.most, #list, given and given:size(1) or #s.control)
     local from
     if n < 2 then
       s.pairs[i] = false
@@ -245,7 +246,7 @@ end
 -- Parts of the Pearson correlation of energy distances to (other) control cells.
 local function distances_pearson(b)
   local s, real, predicted, status = cells_of(b), {}, {}, {}
-  local control = #s.control > 1 and projected(b, b.R.cells.x:index(1, some(s.control, MOST, "reference cells")))
+  local control = #s.control > 1 and projected(b, b.R.cells.x:index(1, some(s.control, M.most, "reference cells")))
   for i = 1, #b.rows do
     local xy = control and pair(b, i)
     real[i], predicted[i] = xy and M.edistance(xy[1], control) or NAN, xy and M.edistance(xy[2], control) or NAN
@@ -288,7 +289,7 @@ function M.controls(R, n)
       table.insert(lists[name], cell)
     end
   end
-  for name, list in pairs(lists) do out[name] = dense(R.cells.x:index(1, some(list, n or MOST, "control cells"))) end
+  for name, list in pairs(lists) do out[name] = dense(R.cells.x:index(1, some(list, n or M.most, "control cells"))) end
   return out
 end
 

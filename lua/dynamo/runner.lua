@@ -8,6 +8,7 @@ local err = require "dynamo.error"
 local evaluate = require "dynamo.evaluate"
 local label = require "dynamo.label"
 local leakage = require "dynamo.leakage"
+local metrics = require "dynamo.metrics"
 local predictor = require "dynamo.predictor"
 local progress = require "dynamo.progress"
 local recipe = require "dynamo.recipe"
@@ -310,9 +311,22 @@ local function weight(r, contexts)
   return 20 + (o.members or 1) * (o.epochs or 1) * contexts / 2
 end
 
-local function score(job, S, predicted, flags, centroid)
+-- Cells that a method predicts for test rows, f(place), where a column asks for cells and the method has them: an optional
+-- method fitted:cells(rows, n, { control = cells per context }) -> list of Tensors (cells, G); see fitted.lua.
+local function predicted_cells(job, S, fitted)
+  if not (job.cells and fitted and type(fitted.cells) == "function") then return nil end
+  local populations = require "dynamo.populations"
+  job.control_cells = job.control_cells or populations.controls(job.R)
+  local records = predictor.records(job.R, S.test)
+  return function(k)
+    local list = fitted:cells({ records[k] }, populations.most, { control = job.control_cells })
+    return list and list[1] or nil
+  end
+end
+
+local function score(job, S, predicted, flags, centroid, fitted)
   return evaluate.score(job.R, S.test, predicted, { centroid = centroid, flags = flags, metrics = job.metrics,
-    train = S.train })
+    train = S.train, cells = predicted_cells(job, S, fitted) })
 end
 
 -- Places of the values of a seed: what each belongs to.
@@ -341,7 +355,7 @@ local function run_seed(job, k, bar)
     local predicted, flags, fitted = fit_and_predict(job, r, S, k, report)
     local seconds, peak = spent()
     r.seconds, r.peak = (r.seconds or 0) + seconds, peak and math.max(r.peak or 0, peak)
-    local values, info = score(job, S, predicted, flags, centroid)
+    local values, info = score(job, S, predicted, flags, centroid, fitted)
     r.values[k], r.flags[k], r.status[k], r.predicted = values, flags, info.status, predicted
     if k == 1 then r.first, r.fitted = predicted, r.main and fitted or nil end
     if r.main then job.places[k] = describe(job, S, info) end
@@ -402,6 +416,7 @@ function M.plan(exp, collect)
   end
   job.leakage = leakage.audit(job, o.allow, collect)
   job.metrics = results.columns_of(o.metrics, job.R.kind)
+  job.cells = job.R.cells and metrics.of_cells(job.metrics or {})
   if o.ceiling and job.R.cells and job.R.kind ~= "label" then job.ceilings = {} end
   job.build = builder(job.R, nil)
   return job
