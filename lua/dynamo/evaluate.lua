@@ -243,6 +243,19 @@ function M.score(R, rows, predicted, opts)
   return values, info
 end
 
+--- Scores of predictions made elsewhere, all on the same genes, rows and references: { genes, left_out, filled = counts, notes,
+--- keys, names, methods = { { name, values, info, flags }, ... } }, first the rows no_change and mean.
+---
+--- A method is { name =, genes =, rows = perturbations or { perturbation =, context = }, values = Tensor (#rows, #genes) of
+--- changes, or with profile = true of expression, cells = f(row) -> predicted cells or nil }, as external.read gives it. A gene
+--- that a method lacks leaves the table for all; a perturbation is an error (EVALUE), or filled with the training mean.
+---@param R table Responses
+---@param rows integer[]  the test rows
+---@param methods table[]
+---@param opts? table  see external.schema.score
+---@return table
+function M.external(R, rows, methods, opts) return require("dynamo.external").score(R, rows, methods, opts) end
+
 -- ---- summaries ---------------------------------------------------------------------------
 
 -- One value per name: the mean of its values over the runs in which it has one. Names keep their first order.
