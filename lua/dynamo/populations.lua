@@ -317,4 +317,45 @@ function M.column(b, key)
   return out, status
 end
 
+-- ---- which perturbations do anything -----------------------------------------------------
+
+M.schema.responders = {
+  rows = { type = "table", item = "integer", min = 1, help = "rows to test; default: all" },
+  train = { type = "table", item = "integer", min = 1, help = "rows whose cells the components are learned from beside controls; default: all" },
+  cells = { default = 300, type = "integer", min = 2, help = "cells of a side, at most; as many of both" },
+}
+for k, v in pairs(M.schema.test) do M.schema.responders[k] = v end
+
+--- The E-test of each perturbation against the control cells of its context (Peidli et al. 2024): which perturbations move cells
+--- at all. Energy distance in 50 components of 2,000 variable genes, p by permutation of labels, q by BH over the rows tested. A
+--- row with fewer than two cells has none. Raises EVALUE: no cells.
+---@param R table Responses with cells
+---@param opts? table  see populations.schema.responders
+---@return table[] { row, perturbation, context, n = cells of a side, edistance, p, q }
+function M.responders(R, opts)
+  local o = options.check("populations.responders", opts, M.schema.responders)
+  if not R.cells then err.raise { code = "EVALUE", file = R.file, message = "populations.responders: the data have no cells" } end
+  local all = every(#R.rows)
+  local axes, lists, out, p = components(R, o.train or all), {}, {}, {}
+  for cell, r in ipairs(R.cells.row_of) do
+    local key = r > 0 and r or -R.cells.context_of[cell]
+    lists[key] = lists[key] or {}
+    table.insert(lists[key], cell)
+  end
+  for k, i in ipairs(o.rows or all) do
+    local row = R.rows[i]
+    local own, control = lists[i] or {}, lists[-R:control_index(row.context)] or {}
+    local n = math.min(o.cells, #own, #control)
+    local t = { row = i, perturbation = row.perturbation, context = row.context, n = n }
+    if n >= 2 then
+      local function take(list, purpose) return dense(R.cells.x:index(1, some(list, n, purpose))):matmul(axes) end
+      local r = M.test(take(own, "real cells"), take(control, "control cells"), { draws = o.draws, seed = o.seed })
+      t.edistance, t.p = r.value, r.p
+    end
+    out[k], p[k] = t, t.p or 0 / 0
+  end
+  for k, q in ipairs(#p > 0 and core.bh(core.tensor(p, "double")):totable() or {}) do out[k].q = out[k].p and q or nil end
+  return out
+end
+
 return M

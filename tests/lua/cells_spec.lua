@@ -139,6 +139,18 @@ test("populations: a test that finds a shift, and none where there is none", fun
   raises("1 and 40 cells, at least 2", populations.edistance, x:rows(1, 1), y)
 end)
 
+test("populations: which perturbations move cells at all", function()
+  local R = screen({ "g01", "g02", "g03", "g04" }, 1)
+  local quiet = screen({ "g01", "g02", "g03", "g04" }, 0)
+  for k, r in ipairs(populations.responders(R, { draws = 199 })) do
+    assert(r.row == k and r.n == CELLS and r.edistance > .3 and r.p == .005 and r.q <= .0051)
+  end
+  local none = populations.responders(quiet, { draws = 99, rows = { 2, 4 }, cells = 20, train = { 1 } })
+  assert(#none == 2 and none[2].perturbation == "g04" and none[1].n == 20 and none[1].q > .05 and none[2].edistance < .1)
+  quiet.cells = nil
+  raises("the data have no cells", populations.responders, quiet)
+end)
+
 test("interaction: an additive pair is additive, a stronger one is synergy", function()
   local names = { "g01", "g02", "g03", "g04", "g05", "g06", "g01+g02", "g03+g04", "g05+g06", "g01+g03", "g02+g04" }
   local R = screen(names, 1, G)
