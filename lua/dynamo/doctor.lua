@@ -242,8 +242,9 @@ local function check_leaks(r, audit)
   end
   for _, f in ipairs(order) do
     local which = #seeds[f.message] > 1 and "seeds " or "seed "
-    add(r, f.allowed and "note" or "error", ("leakage, %s (%s%s): %s%s"):format(f.kind, which, table.concat(seeds[f.message], ", "),
-      f.message, f.allowed and "; it is allowed" .. (f.allowed ~= "" and ": " .. f.allowed or "") or ""), not f.allowed and f.hint or nil)
+    local allowed = f.allowed and "; it is allowed" .. (f.allowed ~= "" and ": " .. f.allowed or "") or ""
+    add(r, f.allowed and "note" or "error", ("leakage, %s (%s%s): %s%s"):format(f.kind, which,
+      table.concat(seeds[f.message], ", "), f.message, allowed), not f.allowed and f.hint or nil)
   end
 end
 

@@ -63,8 +63,8 @@ end
 function M.read(path, opts)
   local o = options.check("external.read", opts, M.schema.read)
   local layer, h5 = layer_of(path, o)
-  local P = require("dynamo.data").read(path, { kind = "effect", layer = layer, perturbation = o.perturbation, context = o.context,
-    genes = o.genes, rows = o.rows, nonfinite = "mask" }):responses()
+  local P = require("dynamo.data").read(path, { kind = "effect", layer = layer, perturbation = o.perturbation,
+    context = o.context, genes = o.genes, rows = o.rows, nonfinite = "mask" }):responses()
   local profile = o.values == "profile" or o.values == nil and h5 and layer ~= "delta"
   local values = P.delta
   if profile then -- a control row of the file came off
@@ -167,12 +167,13 @@ local function check_methods(methods)
   for i, m in ipairs(methods) do
     local ok = type(m) == "table" and type(m.genes) == "table" and type(m.rows) == "table" and core.is_tensor(m.values)
     if not ok then
-      err.raise { code = "EOPTION", message = ("evaluate.external: method %d is no { name =, genes =, rows =, values = }"):format(i) }
+      err.raise { code = "EOPTION",
+        message = ("evaluate.external: method %d is no { name =, genes =, rows =, values = }"):format(i) }
     end
     local n, g = m.values:size()
     if n ~= #m.rows or g ~= #m.genes then
-      fail(("%s: values are %sx%s, expected %d rows x %d genes"):format(label.safe(tostring(m.name or i)), tostring(n), tostring(g),
-        #m.rows, #m.genes))
+      fail(("%s: values are %sx%s, expected %d rows x %d genes"):format(label.safe(tostring(m.name or i)), tostring(n),
+        tostring(g), #m.rows, #m.genes))
     end
   end
 end
@@ -186,10 +187,34 @@ local function baselines(R, rows, mean)
   return list
 end
 
+-- The methods on the genes of T, a row for each of `rows`, after the baselines; how many rows were filled in.
+local function aligned(T, rows, methods, o, centroid)
+  if o.missing == "mean" and not centroid then fail 'missing = "mean" needs the training rows (train)' end
+  local list, filled = o.baselines and baselines(T, rows, centroid) or {}, 0
+  for _, m in ipairs(methods) do
+    local p, flags, at = changes_of(T, rows, m, o.missing == "mean" and centroid)
+    for _ in pairs(flags) do filled = filled + 1 end
+    -- predicted cells have the columns of the file: only where those are the truth's
+    local cells = m.cells and table.concat(m.genes, "\0") == table.concat(T.genes, "\0") and function(k)
+      return at[rows[k]] and m.cells(at[rows[k]])
+    end or nil
+    list[#list + 1] = { name = m.name or ("method %d"):format(#list + 1), p = p, flags = flags, cells = cells }
+  end
+  return list, filled
+end
+
+-- Values, info and flags of one method.
+local function score_one(T, rows, m, o, centroid)
+  m.values, m.info = require("dynamo.evaluate").score(T, rows, m.p, { metrics = o.metrics, centroid = centroid, train = o.train,
+    flags = m.flags, nonfinite = o.nonfinite, cells = m.cells })
+  for k in pairs(m.flags) do
+    for _, key in ipairs(m.info.keys) do m.info.status[key][k] = m.info.status[key][k] or "filled" end
+  end
+end
+
 --- Scores of predictions made elsewhere, all on the same genes, rows and references: see evaluate.external.
 function M.score(R, rows, methods, opts)
   local o = options.check("evaluate.external", opts, M.schema.score)
-  local evaluate = require "dynamo.evaluate"
   check_methods(methods)
   local genes, out, first = shared_genes(R, methods)
   if out > 0 and o.strict then
@@ -198,19 +223,9 @@ function M.score(R, rows, methods, opts)
   end
   if #genes == 0 then fail "no gene is in every method" end
   local T = R:take_genes(genes)
-  local centroid = o.train and #o.train > 0 and evaluate.centroid(T, o.train) or nil
-  local list = o.baselines and baselines(T, rows, centroid) or {}
-  if o.missing == "mean" and not centroid then fail 'missing = "mean" needs the training rows (train)' end
-  local notes, filled = {}, 0
-  for _, m in ipairs(methods) do
-    local p, flags, at = changes_of(T, rows, m, o.missing == "mean" and centroid)
-    for _ in pairs(flags) do filled = filled + 1 end
-    -- predicted cells have the columns of the file: only where those are the truth's
-    local cells = m.cells and table.concat(m.genes, "\0") == table.concat(genes, "\0") and function(k)
-      return at[rows[k]] and m.cells(at[rows[k]])
-    end or nil
-    list[#list + 1] = { name = m.name or ("method %d"):format(#list + 1), p = p, flags = flags, cells = cells }
-  end
+  local centroid = o.train and #o.train > 0 and require("dynamo.evaluate").centroid(T, o.train) or nil
+  local list, filled = aligned(T, rows, methods, o, centroid)
+  local notes = {}
   if out > 0 then notes[1] = ("%s of %s genes are not in every method: left out for all"):format(commas(out), commas(#R.genes)) end
   if filled > 0 then notes[#notes + 1] = ("%s missing predictions are the training mean"):format(commas(filled)) end
   local count
@@ -219,13 +234,7 @@ function M.score(R, rows, methods, opts)
     if count > 0 then notes[#notes + 1] = ("%s entries are not finite in some method: masked for all"):format(commas(count)) end
   end
   local result = { genes = #genes, left_out = out, filled = filled, notes = notes, methods = list, R = T, rows = rows }
-  for _, m in ipairs(list) do
-    m.values, m.info = evaluate.score(T, rows, m.p, { metrics = o.metrics, centroid = centroid, train = o.train,
-      flags = m.flags, nonfinite = o.nonfinite, cells = m.cells })
-    for k in pairs(m.flags) do
-      for _, key in ipairs(m.info.keys) do m.info.status[key][k] = m.info.status[key][k] or "filled" end
-    end
-  end
+  for _, m in ipairs(list) do score_one(T, rows, m, o, centroid) end
   result.keys, result.names = list[1].info.keys, list[1].info.names
   return result
 end

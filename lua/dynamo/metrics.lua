@@ -241,10 +241,16 @@ function M.contributions(predicted, truth, eps)
   local at, x, y, out, status, why = {}, {}, {}, {}, {}, nil
   for i = 1, #truth do
     out[i] = NAN
-    if truth[i] == truth[i] and predicted[i] == predicted[i] then at[#at + 1], x[#x + 1], y[#y + 1] = i, predicted[i], truth[i] end
+    if truth[i] == truth[i] and predicted[i] == predicted[i] then
+      at[#at + 1], x[#x + 1], y[#y + 1] = i, predicted[i], truth[i]
+    end
   end
   eps = eps or 1.2e-7
-  if #at < 3 then why = "few_perts" elseif is_constant(y, eps) then why = "const_true" elseif is_constant(x, eps) then why = "const_pred" end
+  if #at < 3 then
+    why = "few_perts"
+  else
+    why = is_constant(y, eps) and "const_true" or is_constant(x, eps) and "const_pred" or nil
+  end
   local zx, zy = standardised(x), standardised(y)
   for k, i in ipairs(at) do
     out[i], status[i] = why and (why == "const_pred" and 0 or NAN) or zx[k] * zy[k], why
@@ -352,9 +358,10 @@ M.list = {
   define("ppv", "de", 1, { 0, 1 }, { "control" }, "ppv_50: share of the first 50 called genes that are significant",
     { compute = de_set "ppv_k", cells = true, numbered = true }),
   define("nsig_spearman", "de", 1, { -INF, INF }, { "control" },
-    "Spearman over perturbations of numbers of significant and called genes: its part from each", { compute = counts_spearman, cells = true }),
-  define("auroc_de", "de", 1, { 0, 1 }, { "control" }, "area under the ROC curve per perturbation: significant genes by predicted change",
-    { compute = de_class "auroc_cols", cells = true }),
+    "Spearman over perturbations of numbers of significant and called genes: its part from each",
+    { compute = counts_spearman, cells = true }),
+  define("auroc_de", "de", 1, { 0, 1 }, { "control" },
+    "area under the ROC curve per perturbation: significant genes by predicted change", { compute = de_class "auroc_cols", cells = true }),
   define("ap_de", "de", 1, { 0, 1 }, { "control" }, "average precision of the same",
     { compute = de_class "precision_cols", cells = true }),
   define("lfc_spearman", "de", 1, { -1, 1 }, { "control" }, "Spearman of real and predicted log2 fold changes of significant genes",

@@ -321,7 +321,8 @@ end
 
 M.schema.responders = {
   rows = { type = "table", item = "integer", min = 1, help = "rows to test; default: all" },
-  train = { type = "table", item = "integer", min = 1, help = "rows whose cells the components are learned from beside controls; default: all" },
+  train = { type = "table", item = "integer", min = 1, 
+    help = "rows whose cells the components are learned from beside controls; default: all" },
   cells = { default = 300, type = "integer", min = 2, help = "cells of a side, at most; as many of both" },
 }
 for k, v in pairs(M.schema.test) do M.schema.responders[k] = v end

@@ -141,6 +141,38 @@ def cells_cases():
             cells_case("tiny", np.array([[0., 0], [2, 0]]), np.array([[0., 1], [2, 1], [1, 3]])),
             cells_case("constant", np.ones((6, 2)), np.ones((4, 2)) * 2)]
 
+# Significant and called genes by Welch, BH and log2 fold changes of cells, and what is made of them
+def de_case():
+    n, g, cells = 7, 30, 25
+    control = abs(rng.normal(size=(40, g))) + .5
+    def group(size): return [np.clip(abs(rng.normal(size=(cells, g))) + .5 + size * e, 0, None) for e in effects]
+    effects = rng.normal(size=(n, g)) * (rng.random((n, g)) < .4) * rng.random((n, 1))
+    def test(x):
+        p = stats.ttest_ind(x, control, equal_var=False).pvalue
+        o = np.argsort(p); q = np.empty(g)
+        q[o] = np.minimum.accumulate((p[o] * g / np.arange(1, g + 1))[::-1])[::-1]
+        fold = np.log2((np.expm1(x.mean(0)) + 1e-9) / (np.expm1(control.mean(0)) + 1e-9))
+        order = np.argsort(-abs(fold), kind="stable")
+        return np.minimum(q, 1), fold, [j for j in order if q[j] < .05]
+    real, pred = group(1), group(.7)
+    T, P = [test(x) for x in real], [test(x) for x in pred]
+    out = {k: [] for k in ("precision_n", "recall_sig", "jaccard_sig", "overlap_n", "ppv_3", "precision_3", "auroc_de", "ap_de", "lfc_spearman")}
+    for (q, f, R), (pq, pf, Q) in zip(T, P):
+        top = lambda X, k: set(X[:k])
+        m, y, s = len(R), q < .05, -np.log10(np.maximum(pq, 1e-10))
+        put = lambda k, v: out[k].append(v if m else NAN)
+        put("precision_n", len(top(R, len(Q)) & set(Q)) / len(Q) if Q else 0)
+        put("recall_sig", len(set(R) & set(Q)) / max(m, 1))
+        put("jaccard_sig", len(set(R) & set(Q)) / max(len(set(R) | set(Q)), 1))
+        put("overlap_n", len(set(R) & top(Q, m)) / max(m, 1))
+        put("ppv_3", len(set(R) & top(Q, 3)) / 3)
+        k = min(3, len(Q)); put("precision_3", len(top(R, k) & top(Q, k)) / k if k else 0)
+        put("auroc_de", roc_auc_score(y, s) if 0 < m < g else NAN)
+        put("ap_de", average_precision_score(y, s) if 0 < m < g else NAN)
+        put("lfc_spearman", stats.spearmanr(f[R], pf[R])[0] if m > 2 else NAN)
+    return {"control": control, "real": real, "pred": pred, "expected": out,
+            "nsig": stats.spearmanr([len(t[2]) for t in T], [len(p[2]) for p in P])[0]}
+
 # ---- doubles -----------------------------------------------------------------------------------------
 def dcor(x, y):
     def centred(d): return d - d.mean(0) - d.mean(1)[:, None] + d.mean()
@@ -244,4 +276,4 @@ def enrichment_case():
 sys.stdout.write("return " + lua({"rows": rows_cases(), "classes": classes_case(), "retrieval": retrieval_cases(),
                                   "cells": cells_cases(), "doubles": doubles_cases(), "crps": crps_case(),
                                   "wilcoxon": wilcoxon_cases(), "enrichment": enrichment_case(),
-                                  "nulls": null_cases(), "calls": calls_case()}) + "\n")
+                                  "nulls": null_cases(), "de": de_case(), "calls": calls_case()}) + "\n")

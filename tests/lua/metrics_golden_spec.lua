@@ -93,6 +93,30 @@ test("populations of cells", function()
   end
 end)
 
+test("called genes of predicted cells", function()
+  local c = expected.de
+  local x, row_of, context_of, rows, delta, list, genes = { d(c.control) }, {}, {}, {}, {}, {}, {}
+  for i = 1, #c.control do row_of[i] = 0 end
+  for i, cells in ipairs(c.real) do
+    rows[i], list[i], x[i + 1] = { perturbation = ("p%02d"):format(i), context = "K", n_cells = #cells }, i, d(cells)
+    for _ = 1, #cells do row_of[#row_of + 1] = i end
+    delta[i] = (x[i + 1]:mean(1) - x[1]:mean(1)):reshape(1, #c.control[1])
+  end
+  for k = 1, #row_of do context_of[k] = 1 end
+  for j = 1, #c.control[1] do genes[j] = "x" .. j end
+  local R = responses.new { genes = genes, contexts = { "K" }, rows = rows, delta = core.cat(delta, 1),
+    control = x[1]:mean(1):reshape(1, #genes), cells = { x = core.cat(x, 1), row_of = row_of, context_of = context_of } }
+  local keys = { "nsig_spearman" }
+  for key in pairs(c.expected) do keys[#keys + 1] = key end
+  local v = evaluate.score(R, list, R.delta * .7, { metrics = keys, cells = function(k) return d(c.pred[k]) end })
+  for key, want in pairs(c.expected) do -- cells become floats
+    for i, w in ipairs(want) do
+      assert(w ~= w and v[key][i] ~= v[key][i] or math.abs(v[key][i] - w) < 1e-9, ("%s, %d: %s, expected %s"):format(key, i, v[key][i], w))
+    end
+  end
+  assert(math.abs(evaluate.summarise(v.nsig_spearman).mean - c.nsig) < 1e-9)
+end)
+
 test("scores of doubles", function()
   for i, c in ipairs(expected.doubles) do
     local s = interaction.scores(d(c.a), d(c.b), d(c.y))
