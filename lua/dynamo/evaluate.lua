@@ -176,8 +176,31 @@ M.schema.score = {
   tau = { default = 1e-9, type = "number", min = 0, help = "direction: changes up to it are none" },
 }
 
--- AUROC (or average precision) per gene over the rows of each context, one context after the other.
+-- AUROC (or average precision) per row over genes.
+local function score_labels_by_row(R, rows, p, specs)
+  local values, names, status = {}, {}, {}
+  local mask = R.mask and R.mask:index(1, rows):t():clone()
+  local scores, labels = p:t():clone(), R.delta:index(1, rows):t():clone()
+  for k, i in ipairs(rows) do names[k] = R.rows[i].context .. "/" .. R.rows[i].perturbation end
+  for _, spec in ipairs(specs) do
+    values[spec.key], status[spec.key] = core[spec.metric.compute](scores, labels, mask):totable(), {}
+    for k, v in ipairs(values[spec.key]) do
+      if v ~= v then status[spec.key][k] = "one_class" end
+    end
+  end
+  return values, names, status
+end
+
+-- AUROC (or average precision) per gene over the rows of each context, one context after the other; per row where that is asked.
 local function score_labels(R, rows, p, specs)
+  local by = specs[1] and specs[1].metric.by
+  for _, spec in ipairs(specs) do
+    if spec.metric.by ~= by then
+      err.raise { code = "EOPTION", message = ("evaluate: '%s' has a value per %s, '%s' per %s: two tables"):format(specs[1].key,
+        by or "gene", spec.key, spec.metric.by or "gene") }
+    end
+  end
+  if by then return score_labels_by_row(R, rows, p, specs) end
   local order, lists = by_context(R, rows)
   local values, genes, status = {}, {}, {}
   for _, context in ipairs(order) do

@@ -149,7 +149,11 @@ local function check_all(o)
   if type(o.graph) == "userdata" and not core.is_graph(o.graph) then complain "graph: a Graph or a file expected" end
   for _, b in ipairs(o.baselines) do expect(b, "predictor", "baselines", "{ dynamo.baseline.kernel_ridge {} }") end
   if #o.seeds == 0 then complain "seeds: at least one expected" end
-  for _, key in ipairs(o.metrics or {}) do require("dynamo.metrics").parse(key) end
+  for _, key in ipairs(o.metrics or {}) do
+    if require("dynamo.metrics").parse(key).metric.by then
+      complain("metrics: %s has a value per perturbation; tables of labels have one per gene (evaluate.score has both)", key)
+    end
+  end
   require("dynamo.leakage").allowed(o.allow)
   o.transfer = options.check("experiment.transfer", o.transfer, M.schema.transfer)
   check_train(o)

@@ -379,6 +379,11 @@ M.list = {
     { compute = "auroc_cols" }),
   define("ap", "label", 1, { 0, 1 }, ERROR, "average precision per measured gene; chance is the share of ones",
     { compute = "precision_cols" }),
+  define("auroc_pert", "label", 1, { 0, 1 }, ERROR,
+    "area under the ROC curve per perturbation over genes; base rates of genes decide it: see the row mean",
+    { compute = "auroc_cols", by = "perturbation" }),
+  define("ap_pert", "label", 1, { 0, 1 }, ERROR, "average precision per perturbation, with the same warning",
+    { compute = "precision_cols", by = "perturbation" }),
 }
 
 local by_key = {}
