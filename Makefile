@@ -7,7 +7,8 @@ PREFIX  ?= /usr/local
 LUA     ?= lua5.4
 LUAJIT  ?= luajit
 DATA    ?= ../shared/data
-VERSION := 0.1.0
+VERSION := $(shell awk '/^\#define DYN_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' src/core/version.h)
+SONAME  := libdynamo.so.$(firstword $(subst ., ,$(VERSION)))
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 Q := $(if $(V),,@)
@@ -23,7 +24,7 @@ override CFLAGS += -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fopenmp \
 LIBCFLAGS = $(shell $(PC) --cflags openblas lapacke hdf5-serial)
 LDLIBS    = $(shell $(PC) --libs openblas lapacke hdf5-serial libdeflate libzstd zlib libmd) -lm
 
-ROOMS   := core embed learn koopman eval io simulate
+ROOMS   := core embed learn koopman eval io simulate abi
 LIB     := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard $(ROOMS:%=src/%/*.c)))
 BIND    := $(notdir $(wildcard src/bind/*.c))
 APP     := $(notdir $(wildcard src/app/*.c))
@@ -63,7 +64,7 @@ $(eval $(call BINDING,luajit,luajit))
 $(BUILD)/libdynamo.a: $(LIB)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(BUILD)/libdynamo.so: $(LIB)
-	$(Q)$(CC) $(CFLAGS) -shared -Wl,-z,nodelete -Wl,--version-script=tools/lib.map -Wl,-soname,libdynamo.so.0 -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-z,nodelete -Wl,--version-script=tools/lib.map -Wl,-soname,$(SONAME) -o $@ $^ $(LDLIBS)
 
 # The program: Lua 5.4 and every file of lua/ (and argparse, dkjson) inside.
 $(BUILD)/gen/embedded.h: tools/embed.sh $(LUASRC)

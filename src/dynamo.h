@@ -3,12 +3,25 @@
 **
 **   cc hello.c $(pkg-config --cflags --libs dynamo)
 **
+** Two interfaces. The dynamo_* functions of abi/abi.h work on opaque handles and
+** stay binary compatible within a major version (core/version.h): for programs
+** that only link, and for foreign function interfaces. The dyn_* functions of
+** the other headers are everything else there is, on structures that are
+** visible: for programs that are compiled with them.
+**
 ** Functions that can fail return a dyn_status and leave their outputs empty;
 ** the message is in a dyn_err that the caller owns (or NULL). Nothing prints,
-** exits, or keeps state between calls. examples/c/hello.c is a first program.
+** exits, or keeps state between calls. What ends in _free drops what its argument
+** owns (once more is no harm, and so is an empty one), what ends in _name gives a
+** constant text. examples/c/hello.c is a first
+** program, examples/c/embed.c one on handles.
 */
 #ifndef DYNAMO_H
 #define DYNAMO_H
+
+/* handles, and which version this is */
+#include "abi/abi.h"
+#include "core/version.h"
 
 /* numbers */
 #include "core/base.h"

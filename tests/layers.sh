@@ -5,6 +5,7 @@
     BEGIN {
       may["embed"] = may["learn"] = may["eval"] = may["io"] = may["simulate"] = "core"
       may["koopman"] = "core learn"
+      may["abi"] = "core embed learn koopman eval io"
       may["bind"] = "core embed learn koopman eval io simulate"
       only["hdf5"] = "src/io/h5_lib.h"
       only["cblas"] = only["lapacke"] = "src/core/linalg.c"

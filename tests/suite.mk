@@ -5,7 +5,7 @@ SPECSBIN := $(BUILD)/dynamo tests/lua/run.lua
 SPECS    := $(if $(wildcard tests/lua/*_spec.lua),"$(SPECS54)" $(if $(HAVEJIT),"$(SPECSJIT)") $(if $(APP),"$(SPECSBIN)"))
 EXAMPLES := $(wildcard examples/*.lua)
 CLITESTS := $(patsubst %,"DYNAMO=$(BUILD)/dynamo BUILD=$(BUILD) sh %",$(wildcard tests/cli/*.sh)) \
-            "sh tests/interop/h5ad.sh $(BUILD)/dynamo" \
+            "sh tests/interop/h5ad.sh $(BUILD)/dynamo" "sh tests/interop/peers.sh $(BUILD)/dynamo" \
             $(if $(EXAMPLES),"sh tests/example.sh $(BUILD)/dynamo $(EXAMPLES)")
 # as many at a time as there are cores, unless the caller said
 JOBS      = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -32,10 +32,16 @@ test-gc: all
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
 	  CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover' test-c
+##asan-lua      the specs on Lua 5.4 under the same; its leaks are found by the specs themselves
+asan-lua:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan APP= HAVEJIT= \
+	  CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover' $(BUILD)/asan/lua54/dynamo/core.so
+	@LUA_CPATH='$(BUILD)/asan/lua54/?.so;;' LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 $(LUA) tests/lua/run.lua $(ONLY:%=tests/lua/%_spec.lua)
 ##valgrind      the specs under valgrind
 valgrind: all
 	@tests/tally.sh "LUA_CPATH='$(BUILD)/lua54/?.so;;' valgrind -q --error-exitcode=9 \
 	  --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
 	  $(LUA) tests/lua/run.lua"
-.PHONY: test run-tests test-c test-cli test-lua test-gc asan valgrind
+.PHONY: test run-tests test-c test-cli test-lua test-gc asan asan-lua valgrind
 include tests/fuzz/fuzz.mk

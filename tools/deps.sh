@@ -6,7 +6,7 @@
 need="gcc make pkg-config libc6-dev liblua5.4-dev lua5.4 libopenblas-openmp-dev liblapacke-dev
 libhdf5-dev zlib1g-dev libdeflate-dev libzstd-dev libmd-dev lua-argparse lua-dkjson
 luajit libluajit-5.1-dev gnuplot-nox curl python3-anndata python3-h5py python3-scipy
-python3-sklearn"
+python3-sklearn python3-torch"
 missing=
 for p in $need; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"

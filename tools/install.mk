@@ -40,8 +40,8 @@ install: all doc $(BUILD)/dynamo.pc
 	install -m 755 $(BUILD)/dynamo $(bindir)/dynamo
 	install -m 644 $(BUILD)/dynamo.1 $(mandir)/dynamo.1
 	install -m 644 $(BUILD)/libdynamo.a $(libdir)/libdynamo.a
-	install -m 755 $(BUILD)/libdynamo.so $(libdir)/libdynamo.so.0
-	ln -sf libdynamo.so.0 $(libdir)/libdynamo.so
+	install -m 755 $(BUILD)/libdynamo.so $(libdir)/$(SONAME)
+	ln -sf $(SONAME) $(libdir)/libdynamo.so
 	install -m 644 $(BUILD)/dynamo.pc $(libdir)/pkgconfig/dynamo.pc
 	$(Q)for h in $(PUBLIC); do install -D -m 644 src/$$h $(includedir)/$$h || exit 1; done
 	$(Q)for v in $(LUAVERSIONS); do for f in $(LUAFILES); do \
@@ -54,7 +54,7 @@ install: all doc $(BUILD)/dynamo.pc
 ##uninstall     remove all of that
 uninstall:
 	rm -f $(bindir)/dynamo $(mandir)/dynamo.1 $(libdir)/libdynamo.a $(libdir)/libdynamo.so \
-	  $(libdir)/libdynamo.so.0 $(libdir)/pkgconfig/dynamo.pc
+	  $(libdir)/$(SONAME) $(libdir)/pkgconfig/dynamo.pc
 	rm -rf $(includedir) $(sharedir)/doc/dynamo $(sharedir)/lua/5.4/dynamo $(sharedir)/lua/5.1/dynamo \
 	  $(libdir)/lua/5.4/dynamo $(libdir)/lua/5.1/dynamo
 .PHONY: demo doc bench install uninstall

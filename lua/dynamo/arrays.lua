@@ -232,34 +232,41 @@ end
 -- 1 / s where s is over the tolerance, 0 elsewhere; and how many are.
 local function inverted(s, n, m, rcond)
   local eps = s:type() == "double" and 2.220446049250313e-16 or 1.1920929e-07
-  local top = s:count() > 0 and s:max():item() or 0
-  local keep = s:gt((rcond or math.max(n, m) * eps) * top)
+  local values = core.is_var(s) and s:value() or s
+  local top = values:count() > 0 and values:max():item() or 0
+  local keep = values:gt((rcond or math.max(n, m) * eps) * top)
   return core.where(keep, s:reciprocal(), 0), keep:sum():item()
 end
 
---- The pseudo-inverse (Moore and Penrose) of a matrix, by its SVD.
----@param a userdata tensor (n, m)
+local function svd(a)
+  if core.is_var(a) then return a:svd() end
+  return core.svd(a)
+end
+
+--- The pseudo-inverse (Moore and Penrose) of a matrix, by its SVD. Tensor or variable (then of distinct singular values).
+---@param a any (n, m)
 ---@param rcond? number singular values below this times the largest are 0; default max(n, m) times machine precision
----@return userdata inverse (m, n)
+---@return any inverse (m, n)
 function M.pinv(a, rcond)
   local n, m = a:size()
-  local u, s, v = core.svd(a)
+  local u, s, v = svd(a)
   local inv = inverted(s, n, m, rcond)
   return (v * inv:reshape(1, -1)):matmul(u:t())
 end
 
 --- The x of smallest norm among those that minimise |a x - b|, by SVD: any shape and rank of a.
----@param a userdata tensor (n, m)
----@param b userdata tensor (n) or (n, k)
+--- Tensors or variables.
+---@param a any (n, m)
+---@param b any (n) or (n, k)
 ---@param rcond? number as in pinv
----@return userdata x (m) or (m, k)
+---@return any x (m) or (m, k)
 ---@return number rank
----@return userdata s singular values, descending
+---@return any s singular values, descending
 function M.lstsq(a, b, rcond)
   local n, m = a:size()
   local size = shape(b)
   if size[1] ~= n or #size > 2 then fail("lstsq: shapes %s and %s do not match", text(shape(a)), text(size)) end
-  local u, s, v = core.svd(a)
+  local u, s, v = svd(a)
   local inv, rank = inverted(s, n, m, rcond)
   local y = u:t():matmul(b:reshape(n, -1)) * inv:reshape(-1, 1)
   local x = v:matmul(y)

@@ -11,9 +11,15 @@
 -- observed count as the gene's own mean. Labels (kind "label") start from the smoothed frequency (k + 1) / (n + 2).
 local core = require "dynamo.core"
 local err = require "dynamo.error"
+local gears = require "dynamo.gears"
 local label = require "dynamo.label"
+local latent_additive = require "dynamo.latent_additive"
+local linear = require "dynamo.linear"
+local lines = require "dynamo.lines"
 local predictor = require "dynamo.predictor"
 local responses = require "dynamo.responses"
+local scgen = require "dynamo.scgen"
+local similarity = require "dynamo.similarity"
 
 local M = { schema = {} }
 
@@ -70,6 +76,17 @@ function M.mean(opts)
   end)
 end
 
+M.schema.context_mean = {}
+
+--- The mean of all perturbed cells of the context in training (State): the training mean weighted by cells.
+---@return table recipe
+function M.context_mean(opts)
+  return predictor.new("baseline", "context_mean", opts, M.schema.context_mean, function(_, env)
+    local base = predictor.remembered(function(context) return mean_base({ weight = "cells" }, env, context) end)
+    return function(context, rows) return predictor.repeated(base(context), #rows), "mean" end
+  end)
+end
+
 M.schema.shuffled = {}
 
 --- The measured response of a random training perturbation: the right size, the wrong content. Drawn by env.seed.
@@ -92,6 +109,8 @@ M.schema.knn = {
   power = { default = 2, type = "number", min = 0, help = "of the similarity" },
   lambda = { default = 0.05, type = "number", min = 1e-12, help = "shrinks to the mean where few genes are similar" },
   k = { default = 0, type = "integer", min = 0, help = "only the k most similar; 0: all" },
+  similarity = { default = "auto", values = { "auto", "annotation", "cosine", "hops", "jaccard", "ppr" },
+    help = "auto: annotation if the embedding has sets, else cosine of its vectors; hops, jaccard, ppr: in the graph" },
   embedding = predictor.embedding_rule,
 }
 
@@ -113,19 +132,34 @@ local function knn_single(o, e, s)
     local w = largest(e:similarity(genes, s.genes):to "double":maximum(0) ^ o.power, o.k)
     local total, flags = w:sum(2), {}
     local below = s.W and w:matmul(s.W) + o.lambda or total:reshape(#genes, 1) + o.lambda
-    for i = 1, #genes do flags[i] = total:get(i) < o.lambda and "mean" or "embedding" end
+    for i, g in ipairs(genes) do flags[i] = total:get(i) < o.lambda and "mean" or predictor.flag(e, g) end
     return w:matmul(s.residual) / below + s.base, flags
   end
+end
+
+-- What the neighbours are asked: the embedding as it is, its vectors or sets alone, or the graph.
+local function neighbourhood(name, o, env)
+  local kind = o.similarity
+  for _, k in ipairs(similarity.kinds) do
+    if k == kind then return similarity.new(kind, env.graph) end
+  end
+  local e = predictor.embedding_of(name, o, env)
+  if kind == "annotation" and not e.membership then
+    err.raise { code = "EOPTION", message = ("baseline.%s: similarity 'annotation' needs an embedding made from sets")
+      :format(name), hint = "dynamo.embed.annotation { sets = \"GO.gmt\" }" }
+  end
+  if kind == "cosine" then return similarity.cosine(e) end
+  return e
 end
 
 --- Similarity-weighted neighbours, shrunk to the training mean: ybar + sum w (Y - ybar) / (sum w + lambda) with
 --- w = max(similarity, 0)^power over all training singles. Similarity: cosine of set memberships if the embedding has
 --- them, else of its vectors. Unobserved entries have no weight. The baseline that most models do not beat.
----@param opts? table  power, lambda, k, embedding
+---@param opts? table  power, lambda, k, similarity, embedding
 ---@return table recipe
 function M.knn(opts)
   return predictor.new("baseline", "knn", opts, M.schema.knn, function(o, env)
-    local e = predictor.embedding_of("knn", o, env)
+    local e = neighbourhood("knn", o, env)
     local single = predictor.remembered(function(context)
       return knn_single(o, e, predictor.singles_of(env, context))
     end)
@@ -248,7 +282,7 @@ local function ridge_single(o, e, s)
   return function(genes)
     local f, have = predictor.vectors(e, genes)
     local flags, there = {}, {}
-    for i = 1, #genes do flags[i], there[i] = have[i] and "embedding" or "mean", { have[i] and 1 or 0 } end
+    for i, g in ipairs(genes) do flags[i], there[i] = predictor.flag(e, g), { have[i] and 1 or 0 } end
     return ((f - centre) * core.tensor(there, "double")):matmul(B) + s.base, flags
   end
 end
@@ -286,7 +320,7 @@ function M.kernel_ridge(opts)
       for i = 2, #list do K = K + list[i]:similarity(a, b):to "double" end
       return K / #list
     end
-    local any = { has = function(_, g)
+    local any = #list == 1 and list[1] or { has = function(_, g)
       for _, e in ipairs(list) do if e:has(g) then return true end end
       return false
     end }
@@ -303,113 +337,12 @@ function M.kernel_ridge(opts)
   end)
 end
 
-M.schema.linear = {
-  genes = { default = "training", values = { "training", "identity" }, help = "G: scores of genes, or none" },
-  perturbations = { default = "training", values = { "training", "embedding" },
-    help = "P: rows of G, or an embedding" },
-  dim = { default = 10, type = "integer", min = 1, help = "of G" },
-  gene_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lambda_G: shrinks along genes" },
-  perturbation_ridge = { default = 0.1, type = "number", min = 1e-12, help = "lambda_P: shrinks along perturbations" },
-  control = { default = true, help = "the control is one of the training conditions" },
-  embedding = predictor.embedding_rule,
-}
+M.schema.linear = linear.schema.linear
 
--- Leading `dim` gene scores (G, dim) of the training profiles, each profile centred over genes: U S of their SVD.
-local function gene_scores(env, context, s, dim, control)
-  local R = env.responses
-  local c = R.control:index(1, { responses.places(R.contexts)[context] or R:control_index(R.rows[s.rows[1]].context) })
-  local X = (s.residual + s.base) + c
-  if control then X = core.cat({ X, c }, 1) end
-  X = X - X:mean(2):reshape(X:size(1), 1)
-  local _, V = core.eigh(X:matmul(X:t())) -- ascending; X' v = u s
-  local n, k = X:size(1), math.min(dim, X:size(1))
-  local order = {}
-  for i = 1, k do order[i] = n + 1 - i end
-  return X:t():matmul(V:index(2, order))
-end
-
--- delta(p) = G W p + b from gene scores Z (G, K) or nil (identity), vectors P (n, q) and changes Y (n, G).
-local function bilinear(Z, P, Y, b, lg, lp)
-  local Yc = (Y - b):t()
-  local A
-  if Z then
-    A = core.solve(Z:t():matmul(Z) + core.eye(Z:size(2), "double") * lg, Z:t():matmul(Yc):matmul(P))
-  else
-    A = Yc:matmul(P) / (1 + lg)
-  end
-  local W = core.solve(P:t():matmul(P) + core.eye(P:size(2), "double") * lp, A:t()) -- (q, K)
-  return function(p) return Z and p:matmul(W):matmul(Z:t()) or p:matmul(W) end
-end
-M._bilinear = bilinear
-
--- Vectors of perturbations by their genes, summed; and which have all of them.
-local function perturbation_vectors(lookup, list)
-  local names = {}
-  for _, t in ipairs(list) do
-    for _, g in ipairs(t) do names[g] = true end
-  end
-  names = label.sorted_keys(names)
-  local v, have = lookup(names)
-  local place, i_list, j_list, all = responses.places(names), {}, {}, {}
-  for i, t in ipairs(list) do
-    all[i] = true
-    for _, g in ipairs(t) do
-      i_list[#i_list + 1], j_list[#j_list + 1] = i, place[g]
-      all[i] = all[i] and have[place[g]]
-    end
-  end
-  return core.sparse(#list, #names, i_list, j_list):matmul(v), all
-end
-
--- Rows of the gene scores as vectors of the genes that are measured.
-local function score_lookup(R, Z)
-  local at = responses.places(R.genes)
-  local e = {}
-  function e:has(g) return at[g] ~= nil end
-  function e:dim() return Z:size(2) end
-  function e:rows(names)
-    local list = {}
-    for i, g in ipairs(names) do list[i] = at[g] end
-    return Z:index(1, list)
-  end
-  return e
-end
-
-local function linear_fit(o, env, context)
-  local R, s = env.responses, predictor.set_of(env, context)
-  if #s.rows == 0 then fail("linear", "no training rows") end
-  local needed = o.genes == "training" or o.perturbations == "training"
-  local scores = needed and gene_scores(env, context, s, o.dim, o.control)
-  local e = o.perturbations == "training" and score_lookup(R, scores) or predictor.embedding_of("linear", o, env)
-  local function lookup(names) return predictor.vectors(e, names) end
-  local P, have = perturbation_vectors(lookup, s.targets)
-  local list = {}
-  for k = 1, #s.rows do list[#list + 1] = have[k] and k or nil end
-  local Y = responses.pick(s.residual, list) + s.base
-  local b = #list > 0 and Y:sum(1) / (#list + (o.control and 1 or 0)) or s.base
-  local Z = o.genes == "training" and scores or nil
-  local f = #list > 0 and bilinear(Z, P:index(1, list), Y, b, o.gene_ridge, o.perturbation_ridge)
-  return function(rows)
-    local targets, there, flags = {}, {}, {}
-    for i, r in ipairs(rows) do targets[i] = r.targets end
-    local p, all = perturbation_vectors(lookup, targets)
-    for i = 1, #rows do flags[i], there[i] = all[i] and "embedding" or "mean", { all[i] and 1 or 0 } end
-    if not f then return predictor.repeated(b, #rows), flags end
-    return f(p) * core.tensor(there, "double") + b, flags
-  end
-end
-
---- The bilinear ridge of Ahlmann-Eltze, Huber and Anders (2025): delta(p) = G W p + b, W = (G'G + lg)^-1 G' Y P (P'P +
---- lp)^-1. By default G are the first ten principal scores of genes over the training profiles and p is the perturbed
---- gene's own row of G; a gene that is not measured gets b (flag "mean"). Combinations: p = p_a + p_b.
----@param opts? table  genes, perturbations, dim, gene_ridge, perturbation_ridge, control, embedding
+--- The bilinear ridge of Ahlmann-Eltze, Huber and Anders (2025); see dynamo.linear.linear.
+---@param opts? table  genes, perturbations, from, dim, gene_ridge, perturbation_ridge, control, embedding
 ---@return table recipe
-function M.linear(opts)
-  return predictor.new("baseline", "linear", opts, M.schema.linear, function(o, env)
-    local fit = predictor.remembered(function(context) return linear_fit(o, env, context) end)
-    return function(context, rows) return fit(context)(rows) end
-  end)
-end
+function M.linear(opts) return linear.linear(opts) end
 
 -- ---- transfer -----------------------------------------------------------------------------------
 
@@ -504,6 +437,106 @@ function M.template(opts)
       return d + p.shift, flags
     end
   end)
+end
+
+--- TxPert's general baseline: the perturbation's own mean response over the training lines, else the lines' mean; see
+--- dynamo.lines.general.
+---@return table recipe
+function M.general(opts) return lines.general(opts) end
+
+--- State's perturbation mean: the response averaged over cell lines, 0 if never seen; see dynamo.lines.perturb_mean.
+---@return table recipe
+function M.perturb_mean(opts) return lines.perturb_mean(opts) end
+
+--- The direct network on states and embeddings: dynamo.model.mlp, the ablation of the operators.
+---@param opts? table  see dynamo.model.schema.mlp
+---@return table recipe
+function M.mlp(opts) return require("dynamo.model").mlp(opts) end
+
+--- The direct network on embeddings alone: dynamo.model.mlp_delta.
+---@param opts? table  see dynamo.model.schema.mlp_delta
+---@return table recipe
+function M.mlp_delta(opts) return require("dynamo.model").mlp_delta(opts) end
+
+-- ---- peers ------------------------------------------------------------------------------------------
+
+--- scGen, a variational autoencoder of cells with shifts of its latent state; see dynamo.scgen.scgen.
+---@param opts? table  see dynamo.scgen.schema.scgen
+---@return table recipe
+function M.scgen(opts) return scgen.scgen(opts) end
+
+--- GEARS, faithful or fixed; see dynamo.gears.gears.
+---@param opts? table  see dynamo.gears.schema.gears
+---@return table recipe
+function M.gears(opts) return gears.gears(opts) end
+
+--- GEARS as published; see dynamo.gears.gears_faithful.
+---@param opts? table  those of gears
+---@return table recipe
+function M.gears_faithful(opts) return gears.gears_faithful(opts) end
+
+--- scGen, unseen perturbations by the mean shift; see dynamo.scgen.scgen_mean.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_mean(opts) return scgen.scgen_mean(opts) end
+
+--- scGen, unseen perturbations by similar genes; see dynamo.scgen.scgen_knn.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_knn(opts) return scgen.scgen_knn(opts) end
+
+--- scGen, unseen perturbations not shifted; see dynamo.scgen.scgen_zero.
+---@param opts? table  those of scgen
+---@return table recipe
+function M.scgen_zero(opts) return scgen.scgen_zero(opts) end
+
+--- The latent additive model, as CPA adds what perturbations do to the state of cells; see
+--- dynamo.latent_additive.latent_additive.
+---@param opts? table  see dynamo.latent_additive.schema.latent_additive
+---@return table recipe
+function M.latent_additive(opts) return latent_additive.latent_additive(opts) end
+
+for _, module in ipairs { gears, scgen } do
+  for name, schema in pairs(module.schema) do M.schema[name] = schema end
+end
+M.schema.latent_additive = latent_additive.schema.latent_additive
+
+M.schema.general, M.schema.perturb_mean = lines.schema.general, lines.schema.perturb_mean
+
+-- ---- controls of the embedding --------------------------------------------------------------------
+
+local shaken = {
+  base = { type = "table", help = "the predictor that is given the other embedding; default: ridge" },
+  embedding = predictor.embedding_rule,
+}
+M.schema.random, M.schema.permuted = shaken, shaken
+
+-- A predictor with another embedding, made of the experiment's by change(e, genes, seed).
+local function with_embedding(name, opts, change)
+  return predictor.new("baseline", name, opts, M.schema[name], function(o, env)
+    local e = predictor.embedding_of(name, o, env)
+    local other = setmetatable({ embedding = change(e, env) }, { __index = env })
+    local model = (o.base or M.ridge()):fit(other)
+    return function(_, rows) return model:predict(rows) end
+  end)
+end
+
+--- A predictor (ridge, unless `base` says another) with a random embedding of the same width on the same genes: N(0, 1/q)
+--- entries fixed per gene by the seed and its name.
+---@param opts? table  base, embedding
+---@return table recipe
+function M.random(opts)
+  return with_embedding("random", opts, function(e, env)
+    return require("dynamo.embed").random(e.genes, { dim = e:dim(), seed = env.seed or 1 })
+  end)
+end
+
+--- A predictor (ridge, unless `base` says another) with the real embedding under permuted gene names: the same spectrum,
+--- no information about genes. The fairer control.
+---@param opts? table  base, embedding
+---@return table recipe
+function M.permuted(opts)
+  return with_embedding("permuted", opts, function(e, env) return e:permuted(env.seed or 1) end)
 end
 
 -- ---- which of them a table holds --------------------------------------------------------------------

@@ -23,6 +23,7 @@ dynamo: transcriptomic responses to genetic perturbations nobody has measured ye
   dynamo compare FILE.lua                which embedding helps? or DATA.h5ad --graph G --text T ...
   dynamo benchmark [P1 ...] [data=F ...] the protocols of a release: every model, baseline and peer
   dynamo fetch NAME                      download a public data set or network; dynamo fetch --list
+  dynamo picture VECTORS [-o X.svg]      t-SNE of gene vectors, gene sets in colour: --set FILE.gmt:NAME
   dynamo simulate --out FOLDER           write a data set with a known operator
   dynamo help [TOPIC]                    manual pages: dynamo help embed.node2vec
 
@@ -301,6 +302,22 @@ commands.fetch = {
   function(o, global)
     as_usage(module_main("dynamo.fetch", "main"), { names = o.names, list = o.list, folder = o.out,
       catalogue = o.catalogue, refresh = o.refresh, check = o.check, timeout = o.timeout, quiet = global.quiet })
+  end,
+}
+
+commands.picture = {
+  "Draw gene vectors in the plane (t-SNE), gene sets in colour: to the terminal, SVG or PNG.",
+  function(p)
+    p:argument("vectors", "a file of vectors")
+    p:option("--set", "FILE.gmt:NAME, a gene set to colour"):count "*"
+    p:option("--genes", "genes to write the names of: A,B")
+    p:option("--perplexity", "neighbours that count (default: 30)", nil, integer)
+    p:option("--seed", "of the genes that trustworthiness asks", nil, integer)
+    p:option("-o --out", "file to write: .svg, .png, .tsv"):count "*"
+  end,
+  function(o, global)
+    as_usage(module_main("dynamo.picture", "main"), { embedding = o.vectors, sets = o.set, out = o.out, seed = o.seed,
+      genes = o.genes and list(o.genes, "--genes"), perplexity = o.perplexity, quiet = global.quiet })
   end,
 }
 

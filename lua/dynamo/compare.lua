@@ -8,6 +8,7 @@
 -- Controls come without being asked: random vectors, every embedding with its genes permuted, and every embedding of a
 -- graph on that graph rewired (same degrees). Scores are on all tested perturbations and on those whose genes have a
 -- vector in every embedding; differences are paired by perturbation. In files for `dynamo compare FILE.lua`.
+local biology = require "dynamo.biology"
 local core = require "dynamo.core"
 local embed = require "dynamo.embed"
 local embedding = require "dynamo.embedding"
@@ -15,8 +16,7 @@ local err = require "dynamo.error"
 local evaluate = require "dynamo.evaluate"
 local label = require "dynamo.label"
 local options = require "dynamo.options"
-local results = require "dynamo.results"
-local tabular = require "dynamo.table"
+local tables = require "dynamo.compare_tables"
 
 local M = { schema = {} }
 
@@ -110,13 +110,35 @@ local function renamed(e, name)
   return embedding.new(fields)
 end
 
--- Build one, and say how long it took.
+-- A number of kB in what Linux says of this process; nil elsewhere.
+local function status_kb(key)
+  local f = io.open "/proc/self/status"
+  if not f then return nil end
+  local kb = f:read("*a"):match(key .. ":%s*(%d+)")
+  f:close()
+  return tonumber(kb)
+end
+
+-- A function that gives the largest MB that the process held since now; nil where the system cannot say.
+local function peak_meter()
+  collectgarbage()
+  local reset = io.open("/proc/self/clear_refs", "w")
+  if not reset then return function() end end
+  reset:write "5"
+  reset:close()
+  return function()
+    local peak = status_kb "VmHWM"
+    return peak and peak / 1024
+  end
+end
+
+-- Build one, and say what it took.
 local function build(v, name, R)
-  local started = core.time()
+  local peak, started = peak_meter(), core.time()
   local e = v
   if type(v) == "string" then e = embed.read(v) end
   if embed.is_recipe(v) then e = v:build { genes = R:targets(), responses = R, seed = 1 } end
-  return { name = name, e = renamed(e, name), seconds = core.time() - started }
+  return { name = name, from = tostring(v), e = renamed(e, name), seconds = core.time() - started, peak_mb = peak() }
 end
 
 -- The recipe on its graph rewired, or nil.
@@ -133,6 +155,7 @@ local function build_all(self, R)
   for _, c in ipairs(self.options.controls) do wanted[c] = true end
   for _, x in ipairs(self.entries) do
     local made = build(x.from, x.name, R)
+    made.annotation = embed.is_recipe(x.from) and x.from.name == "annotation"
     out[#out + 1] = made
     if wanted.permuted then
       out[#out + 1] = { name = "permuted:" .. x.name, e = renamed(made.e:permuted(1), "permuted:" .. x.name),
@@ -148,15 +171,25 @@ local function build_all(self, R)
   return out
 end
 
+-- Who covers less of the perturbed genes than this says nothing about the others: it is not asked for the matched ones.
+local FEW = 0.1
+
+local function mark_small(self)
+  for _, b in ipairs(self.built) do
+    b.small = not b.control and b.e:coverage(self.R:targets()).share < FEW
+  end
+end
+
 -- ---- scores ----------------------------------------------------------------------
 
--- Perturbations ("context/name") whose genes have a vector in every embedding that is no control.
+-- Perturbations ("context/name") whose genes have a vector of their own in every embedding that is no control and covers
+-- enough.
 local function matched(self)
   local keep = {}
   for _, r in ipairs(self.R.rows) do
     local all = true
     for _, b in ipairs(self.built) do
-      for _, g in ipairs(b.control and {} or r.targets) do all = all and b.e:has(g) end
+      for _, g in ipairs((b.control or b.small) and {} or r.targets) do all = all and b.e:flag(g) == "embedding" end
     end
     keep[r.context .. "/" .. r.perturbation] = all
   end
@@ -164,8 +197,12 @@ local function matched(self)
 end
 
 -- Values of a row of the results per seed, and their names, in a context and scope ("all", "matched").
-local function collect(self, row, key, context, scope)
-  local values, names = {}, {}
+local function collect(self, name, key, context, scope)
+  local row, values, names = self:row(name), {}, {}
+  if scope == "matched" and self.results.kind == "label" then
+    local t = self.label_matched[context][name]
+    return t[1], t[2]
+  end
   for k in ipairs(self.results.seeds) do
     local list, at = row.values[k][key], self.results.places[k]
     values[k], names[k] = {}, {}
@@ -186,7 +223,7 @@ end
 ---@param scope? string  default "all"
 ---@return table
 function class:summary(name, key, context, scope)
-  local v, names = collect(self, self:row(name), key, context or self.results.contexts[1], scope or "all")
+  local v, names = collect(self, name, key, context or self.results.contexts[1], scope or "all")
   return evaluate.summarise(v, { names = names, draws = self.options.draws })
 end
 
@@ -209,14 +246,14 @@ end
 ---@return table
 function class:difference(a, b, key, context, scope)
   context, scope = context or self.results.contexts[1], scope or "all"
-  local x, names = collect(self, self:row(a), key, context, scope)
-  local y, names_b = collect(self, self:row(b), key, context, scope)
+  local x, names = collect(self, a, key, context, scope)
+  local y, names_b = collect(self, b, key, context, scope)
   return evaluate.paired(x, y, { names = names, names_b = names_b, draws = self.options.draws })
 end
 
 -- Means over seeds by name.
 local function by_name(self, name, key, context, scope)
-  local values, names = collect(self, self:row(name), key, context, scope)
+  local values, names = collect(self, name, key, context, scope)
   local sum, n = {}, {}
   for k, list in ipairs(values) do
     for i, v in ipairs(list) do
@@ -253,37 +290,60 @@ function class:ranks(key, context, scope)
   return total
 end
 
--- AUROC of telling from the cosine which two genes share a set; genes in all embeddings and in a set, 800 at most.
-local function biology(self)
+-- The gene sets of the comparison: those that were given, or those that an annotation among the embeddings is made of.
+local function sets_of(self)
   local sets = self.options.sets
-  if not sets then return {} end
-  if type(sets) == "string" or type(sets[1]) == "string" then sets = require("dynamo.annotation").read(sets) end
-  local inside, genes = {}, {}
-  for _, s in ipairs(sets.sets or sets) do
-    for _, g in ipairs(#s.genes <= 500 and s.genes or {}) do inside[g] = true end
+  for _, x in ipairs(self.entries) do
+    sets = sets or embed.is_recipe(x.from) and x.from.name == "annotation" and x.from.options.sets
   end
-  for _, g in ipairs(label.sorted_keys(inside)) do
-    local all = true
-    for _, b in ipairs(self.built) do all = all and (b.control or b.e:has(g)) end
-    if all then genes[#genes + 1] = g end
-  end
-  if #genes < 10 then return {} end
-  local order, some = core.permutation(#genes, 1, "compare.biology"), {}
-  for i = 1, math.min(800, #genes) do some[i] = genes[order[i]] end
-  local m = core.membership(some, sets.sets or sets, { least = 1, most = 500 })
-  local n = #some
-  local shares = m:matmul(m:t():dense "double"):gt(0):to("double"):reshape(n * n, 1)
-  local off = (core.full(1, n, n, "double") - core.eye(n, "double")):reshape(n * n, 1)
-  local out = { genes = n }
-  for _, b in ipairs(self.built) do
-    local at = b.e:align(some)
-    if #at.genes == n then
-      local rows = {}
-      for i = 1, n do rows[i] = at:index(some[i]) end
-      out[b.name] = core.auroc_cols(core.cosine(at.values, rows, rows):reshape(n * n, 1), shares, off):get(1)
+  return sets or nil
+end
+
+-- What is compared, and random vectors for the same genes.
+local function with_random(built)
+  local out = {}
+  for i, b in ipairs(built) do
+    out[i] = b
+    if not (b.control or b.small) and not out.random then
+      out.random = { name = "random", control = "random", e = embed.random(b.e.genes, { dim = b.e:dim() }) }
     end
   end
+  out[#out + 1], out.random = out.random, nil
   return out
+end
+
+-- ---- labels on fewer perturbations ---------------------------------------------------
+
+-- Values per gene from the matched perturbations of a context alone: { values per seed, names per seed } by embedding.
+local function label_scores(self, context)
+  local out = {}
+  for _, name in ipairs(self.names) do
+    local values, names = {}, {}
+    for k, S in ipairs(self.results.splits) do
+      local rows, at = {}, {}
+      for i, r in ipairs(S.test) do
+        local row = self.R.rows[r]
+        if row.context == context and self.matched[row.context .. "/" .. row.perturbation] then
+          rows[#rows + 1], at[#at + 1] = r, i
+        end
+      end
+      values[k], names[k] = {}, {}
+      if #rows > 0 then
+        local scores, info = evaluate.score(self.R, rows, self:row(name).kept[k]:index(1, at), {})
+        values[k], names[k] = scores.auroc, info.names
+      end
+    end
+    out[name] = { values, names }
+  end
+  return out
+end
+
+-- For labels, a perturbation is not a value but a part of every value: the matched scores are computed anew.
+local function score_matched_labels(self)
+  self.label_matched = {}
+  if self.results.kind ~= "label" then return end
+  for _, context in ipairs(self.results.contexts) do self.label_matched[context] = label_scores(self, context) end
+  for _, r in ipairs(self.results.rows) do r.kept = nil end
 end
 
 -- ---- running ---------------------------------------------------------------------
@@ -317,9 +377,10 @@ end
 ---@return table self  with `results` (of the experiment), `built` (embeddings and what they cost)
 function class:run(opts)
   opts = opts or {}
-  local inner = { quiet = opts.quiet, silent = true, write = opts.write }
   self.R = data_of(self)
+  local inner = { quiet = opts.quiet, silent = true, write = opts.write, keep = self.R.kind == "label" }
   self.built = build_all(self, self.R)
+  mark_small(self)
   local rest = {}
   for i = 2, #self.built do rest[#rest + 1] = self.built[i].e end
   local exp = experiment_of(self.options, self.R, self.built[1].e, rest, self.words)
@@ -327,147 +388,50 @@ function class:run(opts)
   self.options.draws = exp.options.draws
   self.matched = matched(self)
   find_rows(self)
-  self.biology = biology(self)
-  if opts.write ~= false then core.write_file(self.results.folder .. "/compare.csv", self:csv()) end
+  score_matched_labels(self)
+  self.sets = sets_of(self)
+  self.biology = self.sets and biology.shared(with_random(self.built), self.sets) or { genes = {}, auroc = {} }
+  if opts.write ~= false then tables.write(self, self.results.folder) end
   if not opts.silent then io.write(self:text(), "\n") end
   return self
 end
 
 -- ---- tables ----------------------------------------------------------------------
 
-local function scopes(self) return self.results.kind == "label" and { "all" } or { "all", "matched" } end
-
--- What an embedding cost and covers: { dim, share of the tested genes, seconds to build, to fit }.
-local function cost(self, name)
-  local row, seen, tested = self:row(name), {}, {}
-  for _, S in ipairs(self.results.splits) do
-    for _, g in ipairs(self.R:targets(S.test)) do
-      if not seen[g] then seen[g], tested[#tested + 1] = true, g end
-    end
-  end
-  for _, b in ipairs(self.built) do
-    if b.name == name then
-      return { dim = b.e:dim(), share = b.e:coverage(tested).share, build = b.seconds, fit = row.seconds }
-    end
-  end
-  return { dim = self.built[1].e:dim(), share = 1, build = 0, fit = row.seconds }
-end
-
-local function cell(s) return tabular.interval(s.mean, s.lo, s.hi) end
-
--- The table of a context at one reference, best mean first.
-local function score_table(self, context, head)
-  local key, t = head[1], { columns = { "embedding", "dim", "cover", "all [95%]" }, rows = {} }
-  local list, ranks = scopes(self), self:ranks(head[1], context, "all")
-  if list[2] then t.columns[#t.columns + 1] = "matched [95%]" end
-  for _, c in ipairs { "rank", "build s", "fit s" } do t.columns[#t.columns + 1] = c end
-  if self.biology.genes then t.columns[#t.columns + 1] = "shared sets" end
-  local order = {}
-  for i, name in ipairs(self.names) do
-    local s = self:summary(name, key, context, list[2] or "all")
-    order[i] = { name = name, mean = s.mean == s.mean and s.mean or -math.huge, place = i }
-  end
-  table.sort(order, function(a, b) return a.mean > b.mean or a.mean == b.mean and a.place < b.place end)
-  for _, x in ipairs(order) do
-    local c = cost(self, x.name)
-    local line = { x.name, c.dim, ("%.0f%%"):format(100 * c.share) }
-    for _, scope in ipairs(list) do line[#line + 1] = cell(self:summary(x.name, key, context, scope)) end
-    line[#line + 1] = tabular.number(ranks[x.name], 2)
-    line[#line + 1], line[#line + 2] = tabular.number(c.build, 1), tabular.number(c.fit, 1)
-    if self.biology.genes then line[#line + 1] = tabular.number(self.biology[x.name], 3) end
-    t.rows[#t.rows + 1] = line
-  end
-  return t
-end
-
---- Every difference that is claimed, at one reference: { a, b, scope, difference, holm } for each embedding against its
---- controls and random vectors. Holm's correction is over the list.
+--- Every difference that is claimed, at one reference, on the matched perturbations: { a, b, scope, difference, holm } for
+--- each embedding against its controls and random vectors. Holm's correction is over the list.
 ---@param key string
 ---@param context? string
 ---@return table[]
 function class:claims(key, context)
   local out, p = {}, {}
-  local scope = scopes(self)[2] or "all"
+  local function add(a, b, kind)
+    local d = self:difference(a, b, key, context, "matched")
+    if d.n == 0 then return end
+    out[#out + 1] = { a = a, b = b, scope = "matched", difference = d, kind = kind }
+    p[#p + 1] = d.p
+  end
   for _, b in ipairs(self.built) do
-    local pairs_ = {}
-    if b.control then pairs_[1] = { b.of.name, b.name } elseif self.rows.random then pairs_[1] = { b.name, "random" } end
-    for _, x in ipairs(pairs_) do
-      local d = self:difference(x[1], x[2], key, context, scope)
-      if d.n > 0 then
-        out[#out + 1] = { a = x[1], b = x[2], scope = scope, difference = d, kind = b.control or "random" }
-        p[#p + 1] = d.p
-      end
-    end
+    if b.control then add(b.of.name, b.name, b.control) elseif self.rows.random then add(b.name, "random", "random") end
   end
   for i, v in ipairs(evaluate.holm(p)) do out[i].holm = v end
   return out
 end
 
-local function verdict(c)
-  local d = c.difference
-  if not d.lo then return "too few perturbations to say" end
-  if d.lo > 0 and c.holm < 0.05 then return c.kind == "rewired" and "the graph helps" or "it helps" end
-  if d.hi < 0 and c.holm < 0.05 then return "it hurts" end
-  return "no evidence that " .. (c.kind == "rewired" and "the graph helps" or "it helps")
-end
-
 --- The tables and claims as text.
 ---@return string
-function class:text()
-  local out = {}
-  for _, context in ipairs(self.results.contexts) do
-    for _, h in ipairs(self.results.head) do
-      local t = score_table(self, context, h)
-      local first = self.names[1]
-      local n, all = self:summary(first, h[1], context, "matched").n, self:summary(first, h[1], context, "all").n
-      out[#out + 1] = ("%s, %s: %s (%s), %s on each embedding\n"):format(self.options.name, label.safe(context), h[2], h[1],
-        self.results:main().model)
-      out[#out + 1] = tabular.format(t.columns, t.rows)
-      if self.results.kind ~= "label" then
-        out[#out + 1] = ("matched: the %d of %d tested perturbations whose genes have a vector in every embedding"):format(n,
-          all)
-      end
-      out[#out + 1] = ""
-      for _, c in ipairs(self:claims(h[1], context)) do
-        out[#out + 1] = ("%s - %s: %s, Holm %.2g: %s"):format(c.a, c.b, results.difference_text(c.difference), c.holm,
-          verdict(c))
-      end
-      out[#out + 1] = ""
-    end
-  end
-  if self.biology.genes then
-    out[#out + 1] = ("shared sets: AUROC of the cosine for pairs of %d genes in a common set (an embedding made of these "
-      .. "sets has seen the answer)"):format(self.biology.genes)
-  end
-  if self.results.folder then out[#out + 1] = ("wrote %s/compare.csv"):format(self.results.folder) end
-  return table.concat(out, "\n")
-end
+function class:text() return tables.text(self) end
+
+--- The same in Markdown.
+---@return string
+function class:markdown() return tables.markdown(self) end
+
+--- The text of compare.csv: a line per embedding and scope, and one per difference, and one per AUROC of shared gene sets.
+---@return string
+function class:csv() return tables.csv(self) end
 
 --- The columns of compare.csv.
-M.columns = { "comparison", "context", "metric", "scope", "embedding", "versus", "value", "lo", "hi", "p", "holm", "n",
-  "rank" }
-
---- The text of compare.csv: a line per embedding and scope, and one per difference.
----@return string
-function class:csv()
-  local lines, name = {}, self.options.name
-  for _, context in ipairs(self.results.contexts) do
-    for _, h in ipairs(self.results.head) do
-      for _, scope in ipairs(scopes(self)) do
-        local ranks = self:ranks(h[1], context, scope)
-        for _, e in ipairs(self.names) do
-          local s = self:summary(e, h[1], context, scope)
-          lines[#lines + 1] = { name, context, h[1], scope, e, "", s.mean, s.lo, s.hi, nil, nil, s.n_defined, ranks[e] }
-        end
-      end
-      for _, c in ipairs(self:claims(h[1], context)) do
-        local d = c.difference
-        lines[#lines + 1] = { name, context, h[1], c.scope, c.a, c.b, d.mean, d.lo, d.hi, d.p, c.holm, d.n }
-      end
-    end
-  end
-  return tabular.csv(M.columns, lines)
-end
+M.columns = tables.columns
 
 -- ---- the command -----------------------------------------------------------------
 

@@ -30,8 +30,9 @@ end
 --- Change settings, and get all of them.
 --
 -- With `max_memory` an operation that would exceed it raises ENOMEM ("... (max_memory is 8192 MB, ...)") before the machine
--- swaps; garbage is collected first. It counts what the library allocates, not what Lua tables, BLAS or HDF5 take: for a
--- ceiling of the whole process see core.max_memory.
+-- swaps. Garbage gets half of what the kept objects leave; after the error it is collected once more, so that what was
+-- dropped just before is there for the next call. It counts what the library allocates, not what Lua tables, BLAS or HDF5
+-- take: for a ceiling of the whole process see core.max_memory.
 ---@param opts? table max_memory, threads
 ---@return table settings max_memory in bytes (0: no limit), threads
 function M.set(opts)

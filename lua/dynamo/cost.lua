@@ -6,6 +6,8 @@ local core = require "dynamo.core"
 
 local M = {}
 
+local most = 0 -- the largest peak that was forgotten
+
 -- A field of /proc/self/status in bytes, or nil.
 local function status(field)
   local f = io.open "/proc/self/status"
@@ -16,6 +18,7 @@ local function status(field)
 end
 
 local function forget_peak()
+  most = math.max(most, core.max_rss())
   local f = io.open("/proc/self/clear_refs", "w")
   if not f then return false end
   local ok = f:write "5" ~= nil
@@ -33,5 +36,9 @@ function M.start()
     return core.time() - started, peak and math.max(0, peak - before) or nil
   end
 end
+
+--- The peak of resident memory of this process since it started, in bytes, measurements or not.
+---@return integer
+function M.peak() return math.max(most, core.max_rss()) end
 
 return M

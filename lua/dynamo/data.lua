@@ -12,6 +12,7 @@ local M = { schema = {} }
 -- What opens files; specs replace them.
 M._open = function(path, kind, o)
   if kind == "mex" then return require("dynamo.mex").open(path, o) end
+  if not o or o.isolate ~= false then core.h5_probe(path) end
   return core.h5_open(path, o and { genome = o.genome })
 end
 M._long = function(path, o) return core.read_long(path, o) end
@@ -55,6 +56,10 @@ M.schema.read = {
   nonfinite = { default = "error", values = { "error", "mask" },
     help = "NaN and infinite values: stop, or count as unobserved" },
   split = { type = "string", help = "column with train and test" },
+  isolate = { default = true, type = "boolean",
+    help = "HDF5: a child process reads the structure first, so that a crash of the library is an error" },
+  stream = { type = "boolean|table",
+    help = "leave the matrix in the file and read it some thousand cells at a time; { memory = bytes }: see dynamo.stream" },
   kind = { values = { "effect", "label" }, type = "string",
     help = "effect: values are changes already, no control needed; label: values are 0 and 1" },
   rows = { values = { "perturbations", "genes" }, type = "string",
@@ -91,6 +96,26 @@ local function matrix(f, o, notes)
   return x, info, "var"
 end
 
+-- The matrix left in its file: what its first cells look like, and a check that all others look so.
+local function streamed(f, o)
+  local B = require("dynamo.stream").open(f, o.layer, type(o.stream) == "table" and o.stream or {})
+  local info, path = B:peek(), f:path()
+  local counts = info.integers and not info.negative
+  B = B:checked(function(i, first)
+    if i.nonfinite > 0 then
+      fail(path, ("%s: NaN or infinite at cell %s"):format(o.layer or "X", commas(first + i.row - 1)), "read it without stream")
+    end
+    if (counts and not i.integers) or (i.negative and not info.negative) then
+      fail(path, ("%s: the first cells are %s, those from %s on are not"):format(o.layer or "X",
+        counts and "counts" or "not negative", commas(first)), "read it without stream")
+    end
+  end)
+  return B, info, o.layer == "raw" and "raw" or "var"
+end
+
+-- The matrix as one that has rows compressed.
+local function rows_of(x) return (core.is_sparse(x) or type(x) == "table") and x or core.sparse_from_dense(x) end
+
 -- Stop at values that are not finite, or note that they will be masked.
 local function check_finite(f, file, o, info, genes, notes)
   if not info.nonfinite or info.nonfinite == 0 then return false end
@@ -111,9 +136,12 @@ local function to_log(x, info, notes, as_is, counts)
   if counts and info.integers then return x, "counts" end
   if info.negative then return x, "scaled" end
   if info.integers and (info.max or 0) > 0 then
-    if not core.is_sparse(x) then x = core.sparse_from_dense(x) end
     notes[#notes + 1] = "counts: each cell is scaled to 10,000, then log1p"
-    return x:scale_rows(1e4 / x:row_sums():maximum(1e-9)):log1p(), "log1p of counts"
+    local function scaled(y)
+      y = rows_of(y)
+      return y:scale_rows(1e4 / y:row_sums():maximum(1e-9)):log1p()
+    end
+    return type(x) == "table" and x:per_cell(scaled) or scaled(x), "log1p of counts"
   end
   if (info.max or 0) > 20 then
     notes[#notes + 1] = ("values up to %.4g are neither counts nor log1p: used as they are"):format(info.max)
@@ -146,7 +174,7 @@ local function rename_genes(f, file, o, x, axis, notes)
   local genes
   genes, columns, map = roles.duplicates(f, file, names, policy, notes)
   if columns then x = x:index(2, columns) end
-  if map then x = (core.is_sparse(x) and x or core.sparse_from_dense(x)):merge_cols(map, #genes) end
+  if map then x = rows_of(x):merge_cols(map, #genes) end
   return genes, x, names
 end
 
@@ -189,12 +217,12 @@ local function read_h5(path, o, word)
   D.context = roles.context(f, path, o, notes)
   D.batch, D.batches = roles.batch(f, path, o)
   D.parts = roles.split(f, path, o)
-  local x, info, axis = matrix(f, o, notes)
+  local x, info, axis = (o.stream and streamed or matrix)(f, o, notes)
   local raw
   D.genes, x, raw = rename_genes(f, path, o, x, axis, notes)
   D.nonfinite = check_finite(f, path, o, info, raw, notes)
   D.x, D.values = to_log(x, info, notes, o.kind, o.counts)
-  D.format = core.is_sparse(D.x) and "CSR" or "dense"
+  D.format = o.stream and "streamed" or core.is_sparse(D.x) and "CSR" or "dense"
   D.perturbation.names, D.perturbation.separator = roles.labels(D, o, D.perturbation.levels, D.perturbation.is_control)
   D.kind = one_row_each(D) and "profiles" or "cells"
   if D.kind == "profiles" then
@@ -350,8 +378,7 @@ local function h5_responses(D, o)
     D.told = true
     D.notes[#D.notes + 1] = ("%s rows without perturbation or context are left out"):format(commas(missing))
   end
-  local x = core.is_sparse(D.x) and D.x or core.sparse_from_dense(D.x)
-  local means, W = x:group_means(of, #groups), nil
+  local means, W = rows_of(D.x):group_means(of, #groups), nil
   for _, g in ipairs(groups) do g.cells = D.counts and D.counts:get(g.first) or nil end
   if D.nonfinite then means, W = clean(means) end
   local function layer(m) return (core.is_sparse(m) and m or core.sparse_from_dense(m)):group_means(of, #groups) end

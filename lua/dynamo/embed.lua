@@ -10,7 +10,6 @@
 local core = require "dynamo.core"
 local embedding = require "dynamo.embedding"
 local err = require "dynamo.error"
-local label = require "dynamo.label"
 local learned = require "dynamo.learned"
 local options = require "dynamo.options"
 
@@ -18,61 +17,30 @@ local M = { schema = require "dynamo.embed_schema" }
 
 local function raise(message, hint) err.raise { code = "EVALUE", message = message, hint = hint } end
 
--- ---- recipes ----------------------------------------------------------------
-
-local Recipe = {}
-Recipe.__index = Recipe
-
-local function text_of(v)
-  if type(v) == "string" then return ("%q"):format(v) end
-  if type(v) == "number" then return ("%.14g"):format(v) end
-  if type(v) == "table" and getmetatable(v) == nil then
-    return #v > 0 and ("{ %d items }"):format(#v) or "{ ... }"
-  end
-  return tostring(v)
-end
-
-function Recipe:__tostring()
-  local parts = {}
-  for i, part in ipairs(self.parts or {}) do parts[i] = tostring(part) end
-  local rules = M.schema[self.name] or {}
-  for _, key in ipairs(label.sorted_keys(self.options)) do
-    local v, rule = self.options[key], rules[key]
-    if not (rule and rule.default == v) then parts[#parts + 1] = key .. " = " .. text_of(v) end
-  end
-  return self.name .. (#parts > 0 and " { " .. table.concat(parts, ", ") .. " }" or " {}")
-end
-
---- The Embedding of a recipe.
----@param env? table  { genes = names that will be asked for, responses = data whose control cells may be used, seed =
----  integer, progress = function(done, total) }
----@return Embedding
-function Recipe:build(env)
-  env = env or {}
-  local o = {}
-  for k, v in pairs(self.options) do o[k] = v end
-  if o.seed == nil then o.seed = env.seed end
-  if o.progress == nil then o.progress = env.progress end
-  return self.make(o, env, self.parts)
-end
+local recipe = require("dynamo.embed_recipe").new
 
 --- Whether `v` is a recipe of an embedding.
-function M.is_recipe(v) return type(v) == "table" and getmetatable(v) == Recipe end
-
-local function recipe(name, opts, make, parts)
-  return setmetatable({ kind = "embedding", name = name, options = opts, make = make, parts = parts }, Recipe)
-end
-
-local function embedded(v, env)
-  if M.is_recipe(v) then return v:build(env) end
-  return v
-end
+M.is_recipe = require("dynamo.embed_recipe").is
 
 local function without(opts, key)
   local o = {}
   for k, v in pairs(opts or {}) do o[k] = v end
   o[key] = nil
   return o
+end
+
+-- Options of a call with data at hand, which knows of no genes to complete.
+local function at_hand(name, opts, key)
+  local o = options.check(name, without(opts, key), M.schema[name:match "[^.]+$"])
+  if o.fallback then
+    err.raise { code = "EOPTION", message = name .. ": option 'fallback' is for recipes", hint = "e:complete(genes, chain)" }
+  end
+  return o
+end
+
+local function embedded(v, env)
+  if M.is_recipe(v) then return v:build(env) end
+  return v
 end
 
 -- ---- networks ---------------------------------------------------------------
@@ -128,7 +96,8 @@ local function make_node2vec(g, o)
   o = with_method(o)
   local use, alone = connected(graph_of(g))
   if use:edges() == 0 then raise "node2vec: the graph has no edges" end
-  local x = core.node2vec(use, pass(o, "dim walks length window p q negatives epochs lr direction weighted"))
+  local given = pass(o, "dim walks length window p q negatives epochs lr direction weighted repel race")
+  local x = o.checkpoint and require("dynamo.checkpoint").node2vec(use, given, o.checkpoint) or core.node2vec(use, given)
   return embedding.new { genes = use:names(), values = x, source = title(o.method, use, o.dim), left_out = alone }
 end
 
@@ -142,7 +111,7 @@ local function from_graph(name, make)
       return recipe(name, o, function(opts) return learned.pass(opts.graph, make(opts.graph, opts)) end)
     end
     checked_graph(full, a)
-    return learned.pass(a, make(a, options.check(full, without(b, "graph"), M.schema[name])))
+    return learned.pass(a, make(a, at_hand(full, b, "graph")))
   end
 end
 
@@ -185,9 +154,10 @@ local function make_netmf(g, o)
 end
 
 --- Nodes by a factorisation of what walks would see: ProNE (Zhang et al. 2019), sparse and fast, or NetMF (Qiu et al.
---- 2018), the matrix that skip-gram factorises in the limit, dense, for graphs of up to 6,000 nodes.
+--- 2018), the matrix that skip-gram factorises in the limit, dense for graphs of up to 6,000 nodes, beyond from the pairs
+--- that walks see (NetSMF: Qiu et al. 2019).
 ---
---- Nodes without an edge are in `left_out`. Raises EOPTION, EVALUE (no edges, too many nodes).
+--- Nodes without an edge are in `left_out`. Raises EOPTION, EVALUE (no edges).
 ---@param graph userdata|table  a Graph; or the options, with `graph`, for a recipe
 ---@param opts? table  see `dynamo.embed.schema.netmf`
 ---@return Embedding|table
@@ -337,7 +307,7 @@ function M.annotation(sets, opts)
       return make_annotation(built.sets, built)
     end)
   end
-  return make_annotation(sets, options.check("embed.annotation", without(opts, "sets"), M.schema.annotation))
+  return make_annotation(sets, at_hand("embed.annotation", opts, "sets"))
 end
 
 -- ---- texts ------------------------------------------------------------------
@@ -349,6 +319,19 @@ local function places(names, genes)
   for i, name in ipairs(names) do at[name] = i end
   for _, g in ipairs(unique(genes)) do out[#out + 1] = at[g] end
   return out
+end
+
+-- The embedding of texts by word vectors; sub (genes, terms) has the weights of the words.
+local function from_words(texts, terms, sub, o, fields)
+  if o.ngrams > 1 then
+    err.raise { code = "EOPTION", message = ("embed.text: method 'skipgram' has single words (got ngrams = %d)"):format(
+      o.ngrams) }
+  end
+  local values, words = require("dynamo.text").vectors(texts, terms, sub, pass(o, "dim window negatives epochs lr"))
+  fields.values = values:to "float"
+  fields.source = fields.source .. ("words dim=%d"):format(o.dim)
+  fields.words = embedding.new { genes = terms, values = words, source = "words of " .. fields.source }
+  return embedding.new(fields)
 end
 
 local function make_text(given, o)
@@ -370,9 +353,12 @@ local function make_text(given, o)
     if not known[name] then left[#left + 1] = name end
   end
   sub = sub:rows(keep)
+  local file = t.file and t.file:match "[^/]*$" .. " " or ""
+  if o.method == "skipgram" then
+    return from_words(t.texts, terms, sub, o, { genes = have, left_out = left, source = "text " .. file })
+  end
   local dim = math.min(o.dim, #have, #terms)
   local u = core.sparse_svd(sub, dim, pass(o, "power"))
-  local file = t.file and t.file:match "[^/]*$" .. " " or ""
   return embedding.new { genes = have, values = u:to "float", left_out = left, membership = sub, term_idf = idf,
     terms = terms, source = ("text %s%d terms dim=%d"):format(file, #terms, dim) }
 end
@@ -381,7 +367,9 @@ end
 --- of at least two characters, rows of length 1, then the leading singular vectors, U S, not centred (Deerwester et al.
 --- 1990; randomised SVD: Halko, Martinsson and Tropp 2011).
 ---
---- `e.membership` is the full matrix of terms (`e.terms`), and `e:similarity(a, b)` its cosine. Genes without a text or
+--- `e.membership` is the full matrix of terms (`e.terms`), and `e:similarity(a, b)` its cosine. With method = "skipgram" a
+--- gene is the mean of its words' vectors (`e.words`, an Embedding), weighted as above, less the mean of all genes (words:
+--- Mikolov et al. 2013; weighted means: Arora, Liang and Ma 2017). Genes without a text or
 --- without a known word are in `left_out`. Raises EIO, EFORMAT, EOPTION, EVALUE (no term is left), ECANCEL.
 ---
 ---     local e = dynamo.embed.text("gene_summaries.tsv.gz", { dim = 256 })
@@ -403,7 +391,7 @@ function M.text(texts, opts)
     err.raise { code = "EOPTION", message = "embed.text: a file or a table of texts expected (got "
       .. options.quote(texts) .. ")" }
   end
-  return make_text(texts, options.check("embed.text", without(opts, "texts"), M.schema.text))
+  return make_text(texts, at_hand("embed.text", opts, "texts"))
 end
 
 -- ---- co-expression ------------------------------------------------------------
@@ -442,7 +430,7 @@ function M.coexpression(data, opts)
       return make_coexpression(from, built)
     end)
   end
-  return make_coexpression(data, options.check("embed.coexpression", without(opts, "data"), M.schema.coexpression))
+  return make_coexpression(data, at_hand("embed.coexpression", opts, "data"))
 end
 
 -- ---- controls, files, combinations --------------------------------------------
@@ -480,25 +468,21 @@ function M.permuted(opts)
   return recipe("permuted", o, function(built, env) return embedded(built.of, env):permuted(built.seed or 1) end)
 end
 
-local binary = { npy = true, npz = true, safetensors = true, h5 = true, json = true }
-
 --- Read vectors from a file: a table (gene per row, or per column), word2vec text or binary, GloVe; gz or not; npy and
 --- npz; safetensors (our own, scGPT's, Geneformer's); varm of an .h5ad file, or X where obs are the genes.
 ---
---- Raises EIO, EFORMAT (file, line or member, what was found).
+--- With `symbols` names become symbols and `e.mapping` is the report: how many by which rule, unmatched, ambiguous and
+--- merged ones (unmatched names stay as they are). With `genes` those rows alone are kept, `left_out` has the genes that
+--- the file lacks; with `dim` their leading principal components. Raises EIO, EFORMAT (file, line or member, what was
+--- found), EVALUE (none of the genes).
+---
+---     local e = dynamo.embed.read("geneformer.safetensors", { names = "tokens.tsv", symbols = "gene_ids.tsv.gz", dim = 128 })
+---     print(e.mapping)
 ---@param path string
 ---@param opts? table  see `dynamo.embed.schema.read`
 ---@return Embedding
 function M.read(path, opts)
-  local o = options.check("embed.read", opts, M.schema.read)
-  local kind = tostring((core.sniff(path))):gsub("^%w+:", "")
-  local r
-  if binary[kind] then
-    r = require("dynamo.vectors")[kind](path, o)
-  else
-    r = core.read_vectors(path, { transpose = o.transpose })
-  end
-  return embedding.new { genes = r.names, values = r.values, source = tostring(path):match "[^/]*$", note = r.note }
+  return require("dynamo.vectors").read(path, options.check("embed.read", opts, M.schema.read))
 end
 
 -- Genes of the first that all the others have too.

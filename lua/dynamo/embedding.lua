@@ -5,6 +5,7 @@
 --     e.source           "node2vec collectri.csv dim=128"
 --     e.left_out         genes that have no vector although they were asked for, or nil
 --     e.learned        what it learned from which rows of perturbation data, or nil (see dynamo.learned)
+--     e.origin           of genes that got theirs from others (see complete): "neighbours" or "mean"
 --     e.membership       annotation only: sparse (genes, sets), TF-IDF, rows of length 1; e.idf, e.sets go with it
 local core = require "dynamo.core"
 local err = require "dynamo.error"
@@ -60,6 +61,9 @@ function Embedding:__tostring()
   if self.left_out and #self.left_out > 0 then
     text = text .. (", %s without a vector"):format(commas(#self.left_out))
   end
+  local got = 0
+  for _ in pairs(self.origin or {}) do got = got + 1 end
+  if got > 0 then text = text .. (", %s of them from others"):format(commas(got)) end
   return text
 end
 
@@ -70,6 +74,14 @@ function Embedding:dim()
   return d
 end
 
+--- How gene `name` got its vector, in the words of the flags of predictions: "embedding" (its own), "neighbours" or "mean"
+--- (see complete); nil if it has none.
+---@return string?
+function Embedding:flag(name)
+  if not self.position[name] then return nil end
+  return self.origin and self.origin[name] or "embedding"
+end
+
 --- Whether gene `name` has a vector.
 ---@return boolean
 function Embedding:has(name) return self.position[name] ~= nil end
@@ -78,11 +90,12 @@ function Embedding:has(name) return self.position[name] ~= nil end
 ---@return integer?
 function Embedding:index(name) return self.position[name] end
 
--- Rows of the names; 0 for a missing one if that is allowed.
+-- Rows of the names; 0 for a missing one, or one that has but the mean, if that is allowed.
 local function indices(self, names, allow)
   local idx = {}
   for i, name in ipairs(names) do
     local at = self.position[name]
+    if allow and at and self:flag(name) == "mean" then at = nil end
     if not at and not allow then
       raise(("gene '%s' has no vector in %s%s"):format(tostring(name), self.source,
         options.suggestion(name, self.genes)))
@@ -101,13 +114,16 @@ function Embedding:rows(names)
   return self.values:index(1, idx)
 end
 
---- Which of `names` have a vector: { covered = {...}, missing = {...}, share = 0..1 } (share of nothing is 0).
+--- Which of `names` have a vector of their own (covered), one from others (neighbours, mean; see complete), or none
+--- (missing): { covered = {...}, neighbours = {...}, mean = {...}, missing = {...}, share = covered of all, 0..1 } (share of
+--- nothing is 0).
 ---@param names table
 ---@return table
 function Embedding:coverage(names)
-  local r = { covered = {}, missing = {}, share = 0 }
+  local r = { covered = {}, neighbours = {}, mean = {}, missing = {}, share = 0 }
   for _, name in ipairs(names) do
-    local list = self.position[name] and r.covered or r.missing
+    local flag = self:flag(name)
+    local list = flag == "embedding" and r.covered or r[flag or "missing"]
     list[#list + 1] = name
   end
   if #names > 0 then r.share = #r.covered / #names end
@@ -132,8 +148,8 @@ function Embedding:nearest(name, k)
 end
 
 --- Cosines between two lists of genes, tensor double (#a, #b): of set membership if the embedding was made from
---- annotation (all sets, not only the leading dimensions), else of the vectors. A gene without a vector has
---- cosine 0 with everything.
+--- annotation (all sets, not only the leading dimensions), else of the vectors. A gene without a vector, or with the mean
+--- of all, has cosine 0 with everything.
 ---@param names_a table
 ---@param names_b table
 ---@return userdata
@@ -151,7 +167,7 @@ function Embedding:permuted(seed)
   local genes = {}
   for i, j in ipairs(order) do genes[i] = self.genes[j] end
   return M.new { learned = self.learned, genes = genes, values = self.values, source = "permuted " .. self.source,
-    membership = self.membership, idf = self.idf, sets = self.sets }
+    membership = self.membership, idf = self.idf, sets = self.sets, origin = self.origin }
 end
 
 --- The embedding of exactly those of `names` that have a vector, in their order; `left_out` lists the others.
@@ -170,9 +186,18 @@ function Embedding:align(names)
     seen[name] = true
   end
   if #genes == 0 then raise(("none of the %d genes has a vector in %s"):format(#names, self.source)) end
-  return M.new { learned = self.learned, genes = genes, values = self.values:index(1, idx), source = self.source, left_out = missing,
+  return M.new { learned = self.learned, genes = genes, values = self.values:index(1, idx), source = self.source,
+    left_out = missing,
+    origin = self.origin,
     membership = self.membership and self.membership:rows(idx), idf = self.idf, sets = self.sets }
 end
+
+--- Vectors for genes that have none, from a declared chain of graphs, other embeddings and "mean"; see dynamo.complete.
+---@param genes string[]
+---@param chain table  { graph, embedding, "mean" }
+---@param opts? table  see `dynamo.complete.schema.complete`
+---@return Embedding
+function Embedding:complete(genes, chain, opts) return require("dynamo.complete").complete(self, genes, chain, opts) end
 
 -- Rows divided by their lengths; a row of zeros stays.
 local function unit_rows(x)
@@ -186,7 +211,7 @@ end
 function Embedding:normalised()
   local x = unit_rows(self.values:to "double")
   return M.new { learned = self.learned, genes = self.genes, values = x:to "float", source = self.source .. " normalised",
-    left_out = self.left_out, membership = self.membership, idf = self.idf, sets = self.sets }
+    left_out = self.left_out, membership = self.membership, idf = self.idf, sets = self.sets, origin = self.origin }
 end
 
 -- Centred values, and eigenvalues and vectors of their covariance, largest first.
@@ -210,7 +235,7 @@ function Embedding:pca(k)
   end
   local x, _, v = principal(self)
   return M.new { learned = self.learned, genes = self.genes, values = x:matmul(v:narrow(2, 1, k)):to "float",
-    source = ("%s pca=%d"):format(self.source, k), left_out = self.left_out }
+    source = ("%s pca=%d"):format(self.source, k), left_out = self.left_out, origin = self.origin }
 end
 
 --- Principal components scaled to variance 1; those with less than 1e-6 of the largest variance are dropped.
@@ -222,8 +247,13 @@ function Embedding:whiten()
   if k == 0 then raise "whiten: the vectors are all the same" end
   local scale = w:narrow(1, 1, k):sqrt():reciprocal():reshape(1, k)
   return M.new { learned = self.learned, genes = self.genes, values = (x:matmul(v:narrow(2, 1, k)) * scale):to "float",
-    source = self.source .. " whitened", left_out = self.left_out }
+    source = self.source .. " whitened", left_out = self.left_out, origin = self.origin }
 end
+
+--- A picture of the vectors: t-SNE, gene sets in colour; see dynamo.picture.of.
+---@param opts? table  see `dynamo.picture.schema.picture`
+---@return table picture
+function Embedding:picture(opts) return require("dynamo.picture").of(self, opts) end
 
 -- One line per gene; nine digits bring a float back exactly.
 local function write_lines(self, out, sep, prefix)

@@ -1,5 +1,6 @@
 --- How long an experiment will take and how much memory: short fits of its own rows on its own data, then arithmetic.
 local core = require "dynamo.core"
+local cost = require "dynamo.cost"
 local embed = require "dynamo.embed"
 local evaluate = require "dynamo.evaluate"
 local recipe = require "dynamo.recipe"
@@ -94,7 +95,7 @@ function M.bytes(job)
   local R, tests = job.R, 0
   for _, S in ipairs(job.splits) do tests = math.max(tests, #S.test) end
   local profile = 8 * #R.genes
-  return core.max_rss() + profile * (#job.rows * tests + 4 * #R.rows) + 2 ^ 25
+  return cost.peak() + profile * (#job.rows * tests + 4 * #R.rows) + 2 ^ 25
 end
 
 --- "12 s", "4.0 min", "2.5 h".

@@ -1,11 +1,11 @@
 --- Networks as matrices to factorise: NetMF and ProNE. What dynamo.embed.netmf is made of.
 local core = require "dynamo.core"
-local err = require "dynamo.error"
 
 local M = {}
 
--- NetMF works on a dense matrix of all pairs of nodes.
+-- NetMF works on a dense matrix of all pairs of nodes up to so many of them; beyond, on pairs that walks see.
 local LIMIT = 6000
+local PAIRS = 2e6 -- drawn at most
 
 -- Symmetric adjacency (|weight|) and degrees as tensors (n, 1) and (1, n).
 local function matrices(g, weighted)
@@ -24,11 +24,7 @@ end
 
 -- log(vol / (b T) sum_r (D^-1 A)^r D^-1), truncated at 0: what skip-gram factorises in the limit.
 local function netmf(g, o)
-  local a, dcol, drow, n = matrices(g, o.weighted)
-  if n > LIMIT then
-    err.raise { code = "EVALUE", message = ("netmf: %d nodes; the dense matrix is for up to %d"):format(n, LIMIT),
-      hint = "method = \"prone\"" }
-  end
+  local a, dcol, drow = matrices(g, o.weighted)
   local p = a:dense "double" / dcol
   local sum, power = p, p
   for r = 2, o.window do
@@ -39,6 +35,41 @@ local function netmf(g, o)
   local vol = dcol:sum():item()
   local m = (sum / drow * (vol / (o.negatives * o.window))):maximum(1):log()
   return (half(core.sparse_from_dense(m:to "float"), o))
+end
+
+-- Pairs of nodes up to `window` steps apart and how often walks have them: walks start at every node equally often, and
+-- count in proportion to the degree of their start, as if they were in equilibrium. Tensors from, to, weight (all sum 1).
+local function pairs_of_walks(a, d, n, o)
+  local walks = math.max(1, math.min(o.samples, math.floor(PAIRS / (n * o.window))))
+  local w = core.walks(a, { walks = walks, length = o.window + 1, seed = o.seed })
+  local start = w:select(2, 1):clone()
+  local weight = d:index(1, start)
+  local from, to, weights = {}, {}, {}
+  for r = 1, o.window do from[r], to[r], weights[r] = start, w:select(2, r + 1):clone(), weight end
+  weights = core.cat(weights, 1)
+  return core.cat(from, 1), core.cat(to, 1), weights * (1 / weights:sum():item())
+end
+
+-- The matrix of `netmf` where it is positive, from sampled pairs (NetSMF: Qiu et al., WWW 2019; by whole walks instead of
+-- paths through a random edge): log(share of the pairs / (b p_i p_j)), p the shares of the degrees.
+local function netsmf(g, o)
+  local a, dcol, _, n = matrices(g, o.weighted)
+  local d = dcol:reshape(n)
+  local from, to, weight = pairs_of_walks(a, d, n, o)
+  local m = core.sparse(n, n, core.cat({ from, to }, 1), core.cat({ to, from }, 1), core.cat({ weight, weight }, 1) * 0.5)
+  local start, cols, share = m:csr()
+  local p = d * (1 / d:sum():item())
+  local count = (start:narrow(1, 2, n + 1) - start:narrow(1, 1, n)):totable()
+  local rows, at = {}, 0
+  for i = 1, n do
+    for _ = 1, count[i] do
+      at = at + 1
+      rows[at] = i
+    end
+  end
+  local expected = p:index(1, rows) * p:index(1, cols) * o.negatives
+  local value = (share:to "double" / expected):maximum(1):log()
+  return (half(core.sparse_csr(n, n, start, cols, value), o))
 end
 
 -- The modified Bessel function of the first kind, by its series.
@@ -107,14 +138,16 @@ local function prone(g, o)
 end
 
 --- Vectors of the nodes of a graph, tensor double (nodes, dim): method "netmf" (Qiu et al., WSDM 2018; exact small-window
---- form, dense) or "prone" (Zhang et al., IJCAI 2019; sparse factorisation, then spectral propagation).
+--- form, dense, up to 6,000 nodes; beyond, and as "netsmf", from pairs that walks see) or "prone" (Zhang et al., IJCAI 2019;
+--- sparse factorisation, then spectral propagation).
 ---
---- Edges count in both directions with |weight|. Raises EVALUE: too many nodes for "netmf".
+--- Edges count in both directions with |weight|.
 ---@param g userdata
----@param o table  dim, method, window, negatives, order, mu, theta, weighted, power, seed, progress
+---@param o table  dim, method, window, negatives, samples, order, mu, theta, weighted, power, seed, progress
 ---@return userdata
 function M.vectors(g, o)
-  if o.method == "netmf" then return netmf(g, o) end
+  if o.method == "netmf" and g:nodes() <= LIMIT then return netmf(g, o) end
+  if o.method ~= "prone" then return netsmf(g, o) end
   return prone(g, o)
 end
 

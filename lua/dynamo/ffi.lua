@@ -67,6 +67,14 @@ local function anchored(cdata, keep)
   return ffi.gc(cdata, function() keep = nil end)
 end
 
+--- n numbers at `data`, of "float" or "double", as array gives them; `keep` stays reachable as long as they are.
+---@param kind string
+---@param data any pointer
+---@param n integer
+---@param keep any
+---@return any array
+function M.checked(kind, data, n, keep) return anchored(types[kind](data, n), keep) end
+
 --- The elements of a dense tensor in row-major order, from 1, checked: a[i] reads, a[i] = v writes, a.n is their number.
 --
 -- Raises: not LuaJIT, a closed tensor, a strided view.

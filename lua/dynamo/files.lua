@@ -2,6 +2,7 @@
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
+local options = require "dynamo.options"
 
 local M = {}
 
@@ -19,6 +20,36 @@ function M.read(path)
   if kind == "safetensors" then return core.safetensors_read(path) end
   err.raise { code = "EFORMAT", file = path, message = ("holds no arrays (%s)"):format(kind),
     hint = "data: dynamo.data.read; vectors: dynamo.embed.read; networks: dynamo.graph.read" }
+end
+
+--- A tensor of numbers, or what a file holds: `dynamo.tensor "x.npy"`.
+---
+--- As core.tensor for a number or nested tables. Of a .npy file its array, of .npz and .safetensors files a table from
+--- names to them (or one of them: `dynamo.tensor("x.npz", nil, "counts")`). Raises as read does; EVALUE: no such array,
+--- text instead of numbers.
+---@param x number|table|string
+---@param kind? string "float" or "double"; default float for numbers, what the file has for files
+---@param name? string of one array
+---@return userdata|table
+function M.tensor(x, kind, name)
+  if type(x) ~= "string" then return core.tensor(x, kind) end
+  local value = M.read(x)
+  local function converted(v, what)
+    if core.is_tensor(v) then return kind and v:to(kind) or v end
+    err.raise { code = "EVALUE", file = x, message = what .. " holds text, numbers are expected" }
+  end
+  if core.is_tensor(value) or value[1] then return converted(value, "the array") end
+  if name then
+    if value[name] == nil then
+      err.raise { code = "EVALUE", file = x,
+        message = ("there is no array '%s'%s"):format(name, options.suggestion(name, label.sorted_keys(value))) }
+    end
+    return converted(value[name], ("array '%s'"):format(name))
+  end
+  for key, v in pairs(value) do
+    if core.is_tensor(v) then value[key] = converted(v) end
+  end
+  return value
 end
 
 local function sorted(values)

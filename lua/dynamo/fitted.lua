@@ -62,14 +62,12 @@ local function queries(self, m, rows)
 end
 
 -- How a row was predicted: by all that is weakest among its genes.
-local RANK = { seen = 1, embedding = 2, neighbours = 3, mean = 4 }
 local function row_flags(m, rows, flags, place)
   local out = {}
   for i, r in ipairs(rows) do
     out[i] = "seen"
     for _, g in ipairs(r.targets) do
-      local f = m.spec.own > 0 and m.place[g] and "seen" or flags[place[g]]
-      if RANK[f] > RANK[out[i]] then out[i] = f end
+      out[i] = predictor.weaker(out[i], m.spec.own > 0 and m.place[g] and "seen" or flags[place[g]])
     end
   end
   return out
@@ -367,6 +365,10 @@ function class:save(path, more)
   local lists = { ["genes/symbol"] = self.genes, ["embedding/genes"] = self.embedding.genes }
   local tensors = { ["embedding/values"] = self.embedding.values, ["contexts/control"] = self.control }
   strings["embedding/source"] = self.embedding.source
+  for _, flag in ipairs { "neighbours", "mean" } do
+    local genes = self.embedding:coverage(self.embedding.genes)[flag]
+    if #genes > 0 then lists["embedding/" .. flag] = genes end
+  end
   for i, name in ipairs(self.contexts) do
     local m, at = self.models[name], ("model%d/"):format(i)
     lists[at .. "genes"] = m.genes
@@ -466,7 +468,9 @@ local function stored_similarity(e, genes, S)
   e.similarity = function(self, a, b)
     local rows, cols = {}, {}
     for j, g in ipairs(b) do
-      if not column[g] then return embedding.new { genes = self.genes, values = self.values }:similarity(a, b) end
+      if not column[g] then
+        return embedding.new { genes = self.genes, values = self.values, origin = self.origin }:similarity(a, b)
+      end
       cols[j] = column[g]
     end
     local wide = S:index(2, cols)
@@ -537,10 +541,18 @@ end
 
 local function load_embedding(t, path)
   local genes, values = need(t, "lists", "embedding/genes", path), need(t, "tensors", "embedding/values", path)
-  local ok, e = pcall(embedding.new, { genes = genes, values = values, source = t.strings["embedding/source"] })
+  local origin = {}
+  for _, flag in ipairs { "neighbours", "mean" } do
+    for _, g in ipairs(t.lists["embedding/" .. flag] or {}) do origin[g] = flag end
+  end
+  local ok, e = pcall(embedding.new, { genes = genes, values = values, source = t.strings["embedding/source"],
+    origin = origin })
   if not ok then broken(path, "embedding/values: %s", err.tostring(e)) end
   return e
 end
+
+-- Peers have files of the same form and modules of their own.
+local peers = { gears = "dynamo.gears", latent_additive = "dynamo.latent_additive", scgen = "dynamo.scgen" }
 
 --- Read a model. Raises EFORMAT if it is damaged, not a model, or of a newer format.
 ---@param path string
@@ -548,6 +560,10 @@ end
 function M.load(path)
   local t = core.model_read(path)
   local c = json.decode(need(t, "strings", "config", path), path)
+  if type(c) == "table" and peers[c.head] then
+    check_fields(c, { contexts = "table", options = "table", seed = "number" }, "config", path)
+    return require(peers[c.head]).restore(t, c, path)
+  end
   check_config(c, path)
   local e, genes = load_embedding(t, path), need(t, "lists", "genes/symbol", path)
   local self = { name = c.name, head = c.head, kind = c.kind, seed = c.seed, options = c.options, embedding = e,

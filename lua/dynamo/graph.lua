@@ -20,6 +20,7 @@ M.schema.read = {
   min_score = { type = "number", help = "keep edges whose |weight| is at least this" },
   loops = { type = "boolean", default = false, help = "keep self-loops" },
   confidence = { type = "string", help = "levels to keep, as in \"ABC\" (DoRothEA's column confidence)" },
+  symbols = { type = "string|table", help = "a table of names (see symbols.read): ids and aliases become symbols" },
 }
 
 M.schema.from_edges = {
@@ -48,6 +49,46 @@ local function confident(path, levels)
   return keep
 end
 
+-- The edges of a graph as lists of names, |weights| and signs.
+local function edges_of(g)
+  local names = g:names()
+  local from, to, w, size = core.graph_edges(g)
+  local e = { from = from:totable(), to = to:totable(), size = size:totable(), sign = w:totable() }
+  for k, v in ipairs(e.sign) do
+    e.from[k], e.to[k] = names[e.from[k]], names[e.to[k]]
+    e.sign[k] = v > 0 and 1 or v < 0 and -1 or 0
+  end
+  return e, names
+end
+
+local function build(names, e, o)
+  return core.graph(names, e.from, e.to, e.size, { directed = o.directed, signed = o.signed, signs = o.signed and e.sign,
+    loops = o.loops ~= false, source = o.source })
+end
+
+-- The edges of a graph whose level is wanted.
+local function at_levels(path, g, levels)
+  local keep = confident(path, levels)
+  g = M.filter(g, { where = function(a, b) return keep[a .. "\t" .. b] end })
+  if g:edges() == 0 then
+    err.raise { code = "EVALUE", file = path, message = ("no edge has confidence %s"):format(levels) }
+  end
+  return g
+end
+
+-- The graph with symbols for names, nodes of one symbol made one, and the report of the mapping.
+local function with_symbols(g, symbols, loops)
+  local names, report = require("dynamo.symbols").map(g:names(), symbols)
+  local e, old = edges_of(g)
+  local symbol, seen, nodes = {}, {}, {}
+  for i, name in ipairs(names) do
+    symbol[old[i]] = name
+    if not seen[name] then seen[name], nodes[#nodes + 1] = true, name end
+  end
+  for k = 1, #e.from do e.from[k], e.to[k] = symbol[e.from[k]], symbol[e.to[k]] end
+  return build(nodes, e, { directed = g:directed(), signed = g:signed(), loops = loops, source = g:info().source }), report
+end
+
 --- Read a network from a file: CollecTRI, DoRothEA, TRRUST, STRING, OmniPath, GEARS or a plain edge list, gz or not.
 ---
 --- Repeated pairs become one edge with the largest |weight|, contradictory signs give sign 0, self-loops are
@@ -55,21 +96,18 @@ end
 ---@param path string
 ---@param opts? table  see `dynamo.graph.schema.read`
 ---@return userdata graph  dynamo.Graph
+---@return table? mapping  with `symbols`: the report of how names became symbols, see symbols.map
 function M.read(path, opts)
   if type(path) ~= "string" then
     err.raise { code = "EOPTION", message = "graph.read: a file name expected (got " .. options.quote(path) .. ")" }
   end
   local o = options.check("graph.read", opts, M.schema.read)
-  local levels = o.confidence
-  o.confidence = nil
+  local levels, symbols = o.confidence, o.symbols
+  o.confidence, o.symbols = nil, nil
   local g = core.read_graph(path, o)
   inputs.note(path)
-  if not levels then return g end
-  local keep = confident(path, levels)
-  g = M.filter(g, { where = function(a, b) return keep[a .. "\t" .. b] end })
-  if g:edges() == 0 then
-    err.raise { code = "EVALUE", file = path, message = ("no edge has confidence %s"):format(levels) }
-  end
+  if levels then g = at_levels(path, g, levels) end
+  if symbols then return with_symbols(g, symbols, o.loops) end
   return g
 end
 
@@ -99,23 +137,6 @@ local function expect(name, g)
   if not core.is_graph(g) then
     err.raise { code = "EOPTION", message = ("graph.%s: a Graph expected (got %s)"):format(name, options.quote(g)) }
   end
-end
-
--- The edges of a graph as lists of names, |weights| and signs.
-local function edges_of(g)
-  local names = g:names()
-  local from, to, w, size = core.graph_edges(g)
-  local e = { from = from:totable(), to = to:totable(), size = size:totable(), sign = w:totable() }
-  for k, v in ipairs(e.sign) do
-    e.from[k], e.to[k] = names[e.from[k]], names[e.to[k]]
-    e.sign[k] = v > 0 and 1 or v < 0 and -1 or 0
-  end
-  return e, names
-end
-
-local function build(names, e, o)
-  return core.graph(names, e.from, e.to, e.size, { directed = o.directed, signed = o.signed, signs = o.signed and e.sign,
-    loops = true, source = o.source })
 end
 
 --- The part of a graph whose nodes all have at least k neighbours in it (k-core; Batagelj and Zaversnik 2003).

@@ -159,7 +159,7 @@ end
 local function public()
   local out = {}
   local text = meta.sources()["dynamo/init.lua"]
-  for name in text:match "modules = (%b{})":gmatch "([%w_]+) = true" do out[name] = true end
+  for name in text:match "for name in %(%[%[(.-)%]%]":gmatch "%S+" do out[name] = true end
   return out
 end
 

@@ -1,5 +1,6 @@
 --- manifest.json: what a run was made of (identity, equal for equal runs) and how it went (circumstances).
 local core = require "dynamo.core"
+local cost = require "dynamo.cost"
 local read = require "dynamo.inputs"
 local json = require "dynamo.json"
 local label = require "dynamo.label"
@@ -91,7 +92,7 @@ function M.text(results, folder, files)
       outputs = outputs, leakage = audit(results), coverage = coverage, without_embedding = json.array(missing),
       data = tostring(results.R), preparation = steps and json.array(resolved(steps)) },
     circumstances = { command = command_line(), lua = rawget(_G, "jit") and jit.version or _VERSION, blas = core.blas(),
-      threads = core.threads(), seconds = results.seconds, peak_memory = core.max_rss(),
+      threads = core.threads(), seconds = results.seconds, peak_memory = cost.peak(),
       finished = os.date "!%Y-%m-%dT%H:%M:%SZ" },
   }, { indent = true }) .. "\n"
 end

@@ -171,8 +171,9 @@ end
 
 local function add_declared(out, name, declared, file)
   local class = name:match "^(%u%w*):"
+  local nan = declared.nan and "\nNaN: " .. declared.nan .. "." or ""
   out[name] = { name = name, kind = class and "method" or "core", module = class or "core", sig = declared.sig,
-    doc = declared.doc, summary = M.summary(declared.doc), params = {}, returns = {}, file = file, documented = true }
+    doc = declared.doc .. nan, summary = M.summary(declared.doc), params = {}, returns = {}, file = file, documented = true }
 end
 
 --- What is declared for the core: name -> { sig, doc }; a name that two files declare is an error.

@@ -63,7 +63,7 @@ M.schema.koopman = with {
   combine = { default = "symmetric", values = { "symmetric", "product", "generator", "additive" },
     help = "how the operators of a combination act together" },
 }
-M.schema.mlp = with {}
+M.schema.mlp, M.schema.mlp_delta = with {}, with {}
 
 -- ---- genes and their features -----------------------------------------------------
 
@@ -80,7 +80,7 @@ function M.features(scaling, e, genes, graph)
   v = unit_rows(v)
   local flags, blocks = {}, {}
   for i, g in ipairs(genes) do
-    flags[i] = have[i] and "embedding" or "mean"
+    flags[i] = predictor.flag(e, g)
     blocks[i] = v:rows(i, i)
     if not have[i] then
       blocks[i] = scaling.centre:reshape(1, v:size(2))
@@ -244,6 +244,21 @@ local function states(R, m, list, shift)
   return (z / m.scale):to "float"
 end
 
+-- Cells of streamed data are too many for their states to be in memory: so many of a perturbation, chosen by the seed.
+local MOST = 256
+local function some_of(list, most, seed, purpose)
+  if #list <= most then return list end
+  local out = {}
+  for i, k in ipairs(core.permutation(#list, seed, purpose)) do if i <= most then out[i] = list[k] end end
+  table.sort(out)
+  return out
+end
+local function fewer(control, own, seed)
+  local out = {}
+  for k, list in ipairs(own) do out[k] = some_of(list, MOST, seed, "cells of " .. k) end
+  return some_of(control, 16 * MOST, seed, "cells of control"), out
+end
+
 -- States of the control cells and of the cells of each training row: what the energy distance compares. nil without.
 local function cell_states(o, env, m, s, Y)
   local R = env.responses
@@ -256,6 +271,7 @@ local function cell_states(o, env, m, s, Y)
     if at[row] then table.insert(own[at[row]], cell) end
   end
   if #control < 2 then return nil end
+  if type(R.cells.x) == "table" then control, own = fewer(control, own, env.seed) end
   local mean = m.control:reshape(1, m.D:size(2)):matmul(m.D:t())
   local known = (Y - m.rest):matmul(m.D:t()) + mean -- the mean response and direct effects of each row
   local list, row, lists = {}, {}, {}
@@ -368,6 +384,15 @@ end
 function M.mlp(opts)
   return recipe.new("predictor", "model", "mlp", opts, M.schema.mlp,
     { fit = function(self, env) return fit(self, "mlp", env) end })
+end
+
+--- The ablation without a state: z' = z + sum of m(f_g), a non-linear ridge. Its difference from `mlp` is what the
+--- dependence on the state adds. As many parameters as both.
+---@param opts? table  see dynamo.model.schema.mlp_delta
+---@return table recipe
+function M.mlp_delta(opts)
+  return recipe.new("predictor", "model", "mlp_delta", opts, M.schema.mlp_delta,
+    { fit = function(self, env) return fit(self, "delta", env) end })
 end
 
 --- Read a model that `fitted:save` or `dynamo run` wrote.

@@ -52,8 +52,9 @@ Script.__index = Script
 
 local function new_script(o, width, height)
   local s = setmetatable({ lines = {}, blocks = 0 }, Script)
-  s:add("set terminal svg size %d,%d noenhanced font 'Helvetica,13' linewidth 1", o.width or width,
-    o.height or height)
+  s.binary = o.format == "png"
+  s:add("set terminal %s size %d,%d noenhanced font 'Helvetica,%d' linewidth 1", s.binary and "pngcairo" or "svg",
+    o.width or width, o.height or height, s.binary and 10 or 13)
   s.title = tostring(o.title or "figure")
   s:add "set encoding utf8"
   s:add 'set datafile separator "\\t"'
@@ -93,7 +94,7 @@ end
 --- The plot command, its parts one below the other.
 function Script:plot(parts) self:add("plot %s", table.concat(parts, ", \\\n  ")) end
 
---- Run it: the SVG, or nil and what gnuplot said.
+--- Run it: the SVG (or the bytes of the PNG), or nil and what gnuplot said.
 function Script:run()
   if not M.available() then return nil, MISSING end
   local path = os.tmpname()
@@ -105,6 +106,7 @@ function Script:run()
   local text = p:read "*a"
   p:close()
   os.remove(path)
+  if self.binary and text:find("\137PNG", 1, true) == 1 then return text end
   local svg = text:match "<svg.*</svg>%s*"
   if not svg then return nil, "gnuplot: " .. text:gsub("%s+", " "):sub(1, 300) end
   local title = self.title:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }):gsub("%%", "%%%%")
@@ -395,6 +397,36 @@ function M.heatmap(o)
     s:add "set palette defined (0 '#f7fbff', 1 '#6baed6', 2 '#08306b')"
   end
   s:plot { s:data(cells) .. " using 1:2:3 with image pixels notitle" }
+  return s:run()
+end
+
+--- Points of a plane whose axes mean nothing, groups of them in colours, some with names.
+---@param o table { x, y, groups = { { name =, places = {...} }, ... }, labels = { { x, y, "name" }, ... }, title, format =
+--- "svg" or "png" }
+function M.map(o)
+  local x, y = list(o.x, "x"), list(o.y, "y")
+  local s = new_script(o, 620, 620)
+  local rows = {}
+  for i = 1, #x do rows[i] = { x[i], y[i] } end
+  if #rows == 0 then return nil, "no points" end
+  s:add "unset xtics"
+  s:add "unset ytics"
+  s:add "unset grid"
+  s:add "set border 0"
+  s:add "set key outside bottom center vertical maxrows 8 noenhanced"
+  local size = #rows > 3000 and 0.2 or 0.35
+  local parts = { ("%s using 1:2 with points pt 7 ps %g lc rgb '#b8b8b8' notitle"):format(s:data(rows), size) }
+  for k, g in ipairs(o.groups or {}) do
+    local some = {}
+    for i, at in ipairs(g.places) do some[i] = rows[at] end
+    parts[#parts + 1] = ("%s using 1:2 with points pt 7 ps %g lc rgb '%s' title %s"):format(s:data(some), size + 0.15,
+      colour(k), quote(("%s (%d)"):format(g.name, #some)))
+  end
+  if o.labels and #o.labels > 0 then
+    parts[#parts + 1] = s:data(o.labels) .. " using 1:2:3 with labels point pt 6 ps 0.7 offset 0.6,0.5 left font ',11' "
+      .. "noenhanced notitle"
+  end
+  s:plot(parts)
   return s:run()
 end
 

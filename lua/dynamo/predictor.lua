@@ -85,8 +85,8 @@ local function by_context(rows)
   return order, lists
 end
 
--- Predict each context by f(context, its rows) -> (n, G), flags; in the order of the rows.
-local function predict_all(R, rows, f)
+--- Predict each context by f(context, its rows) -> (n, G), flags (a list, or one for all); in the order of the rows.
+function M.by_context(G, rows, f)
   local blocks, places, flags = {}, {}, {}
   local order, lists = by_context(rows)
   for _, context in ipairs(order) do
@@ -96,7 +96,7 @@ local function predict_all(R, rows, f)
     blocks[#blocks + 1], places[#places + 1] = d, lists[context]
     for k, i in ipairs(lists[context]) do flags[i] = type(fl) == "string" and fl or fl[k] end
   end
-  return responses.assemble(blocks, places, #rows, #R.genes), flags
+  return responses.assemble(blocks, places, #rows, G), flags
 end
 
 --- A recipe whose `prepare(options, env)` gives f(context, rows) -> delta, flags.
@@ -108,7 +108,7 @@ function M.new(module, name, opts, schema, prepare)
       end
       local f = prepare(self.options, env)
       return { name = name, recipe = self, predict = function(_, rows)
-        return predict_all(env.responses, M.records(env.responses, rows), f)
+        return M.by_context(#env.responses.genes, M.records(env.responses, rows), f)
       end }
     end,
   })
@@ -122,6 +122,12 @@ function M.remembered(f)
     return known[context]
   end
 end
+
+-- Flags from the best known to the least.
+local RANK = { seen = 1, embedding = 2, neighbours = 3, mean = 4 }
+
+--- The weaker of two flags: a combination is as good as the gene that is known least.
+function M.weaker(a, b) return RANK[b] > RANK[a] and b or a end
 
 --- Responses to combinations from those to single genes: single(genes) -> (m, G), flags per gene. `scale(row)` weighs
 --- the sum of a row (1 by default).
@@ -137,8 +143,7 @@ function M.from_genes(rows, single, scale)
     flags[i], weight[i] = flag[place[r.targets[1]]], { scale and scale(r) or 1 }
     for _, g in ipairs(r.targets) do
       i_list[#i_list + 1], j_list[#j_list + 1] = i, place[g]
-      if flag[place[g]] == "mean" then flags[i] = "mean" end
-      if flag[place[g]] == "embedding" and flags[i] == "seen" then flags[i] = "embedding" end
+      flags[i] = M.weaker(flags[i], flag[place[g]])
     end
   end
   local sum = core.sparse(#rows, #genes, i_list, j_list):matmul(P)
@@ -180,10 +185,16 @@ function M.vectors(e, genes)
   return out, have
 end
 
---- "embedding" for each gene that has a vector, "mean" for the others.
+--- How a gene is known: "embedding" (a vector of its own), "neighbours" (one from others), "mean" (nothing).
+function M.flag(e, gene)
+  if not e:has(gene) then return "mean" end
+  return e.origin and e.origin[gene] or "embedding"
+end
+
+--- M.flag of each gene.
 function M.has_flags(e, genes)
   local out = {}
-  for i, g in ipairs(genes) do out[i] = e:has(g) and "embedding" or "mean" end
+  for i, g in ipairs(genes) do out[i] = M.flag(e, g) end
   return out
 end
 

@@ -43,6 +43,13 @@ function M.places(list)
   return at
 end
 
+--- The list 1 .. n.
+function M.range(n)
+  local out = {}
+  for i = 1, n do out[i] = i end
+  return out
+end
+
 --- Rows of a matrix, also none of them.
 function M.pick(t, list)
   if #list == 0 then return core.zeros(0, t:size(2), t:type()) end

@@ -357,6 +357,7 @@ local function run_seed(job, k, bar)
     r.seconds, r.peak = (r.seconds or 0) + seconds, peak and math.max(r.peak or 0, peak)
     local values, info = score(job, S, predicted, flags, centroid, fitted)
     r.values[k], r.flags[k], r.status[k], r.predicted = values, flags, info.status, predicted
+    if job.keep then r.kept[k] = predicted end
     if k == 1 then r.first, r.fitted = predicted, r.main and fitted or nil end
     if r.main then job.places[k] = describe(job, S, info) end
     report(1, 1)
@@ -412,7 +413,7 @@ function M.plan(exp, collect)
   job.rows = rows_of(o, job.R, job.embedding, job.info)
   local contexts = training_contexts(job.R, job.splits[1])
   for _, r in ipairs(job.rows) do
-    r.weight, r.values, r.flags, r.status = weight(r, contexts), {}, {}, {}
+    r.weight, r.values, r.flags, r.status, r.kept = weight(r, contexts), {}, {}, {}, {}
   end
   job.leakage = leakage.audit(job, o.allow, collect)
   job.metrics = results.columns_of(o.metrics, job.R.kind)
@@ -431,10 +432,11 @@ function M.try(job, row_, k) return (fit_and_predict(job, row_, job.splits[k], k
 
 --- Run an experiment without printing or writing anything but progress.
 ---@param exp table
----@param opts table  { quiet = }
+---@param opts table  { quiet =, keep = all predictions stay in the rows' `kept`, by seed }
 ---@return table Results
 function M.run(exp, opts)
   local job = M.plan(exp)
+  job.keep = opts.keep
   local bar, part = progress_of(job, opts)
   local ok, e = pcall(function()
     for k = 1, #job.seeds do run_seed(job, k, part) end

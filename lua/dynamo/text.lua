@@ -84,4 +84,61 @@ function M.of(v)
   return r
 end
 
+-- ---- words -------------------------------------------------------------------
+
+local LENGTH = 64 -- words of a sequence; longer texts are several
+
+-- The words of the texts that are terms, in their order: a matrix of their numbers, 0 behind the last of a text.
+local function sequences(texts, terms)
+  local number, flat, n = {}, {}, 0
+  for i, term in ipairs(terms) do number[term] = i end
+  for _, text in ipairs(texts) do
+    for word in text:lower():gmatch "[%w_\128-\255]+" do
+      if number[word] then
+        n = n + 1
+        flat[n] = number[word]
+      end
+    end
+    while n % LENGTH ~= 0 do
+      n = n + 1
+      flat[n] = 0
+    end
+  end
+  return core.tensor(flat, "double"):reshape(n / LENGTH, LENGTH)
+end
+
+--- Vectors of texts from those of their words: weighted means of word vectors that skip-gram learns from all texts, less the
+--- mean of all. See dynamo.embed.text.
+---@param texts string[]  what the word vectors are learned from
+---@param terms string[]  the words that count
+---@param weights userdata  Sparse (rows, terms), no row empty
+---@param o table  options of core.word_vectors
+---@return userdata vectors  tensor double (rows, dim)
+---@return userdata words  tensor float (terms, dim)
+function M.vectors(texts, terms, weights, o)
+  local words = core.word_vectors(sequences(texts, terms), #terms, o)
+  local v = weights:scale_rows(weights:row_sums():reciprocal()):matmul(words:to "double")
+  return v - v:mean(1), words
+end
+
+--- Texts about genes from the names of the sets they are in: "GO_CELL_CYCLE_ARREST" says that a gene has to do with "cell
+--- cycle arrest". The first word, which is the collection's, is left out.
+---
+---     local e = dynamo.embed.text(dynamo.text.of_sets "c5.bp.gmt.gz")
+---@param sets table|string  GMT files, what annotation.read gives, or a list of { name =, genes = }
+---@return table # { names = genes, sorted, texts = }
+function M.of_sets(sets)
+  local parts = {}
+  for _, s in ipairs(require("dynamo.biology").sets(sets)) do
+    local words = s.name:gsub("^[^_%s]+[_%s]", "", 1):gsub("_", " "):lower()
+    for _, g in ipairs(s.genes) do
+      parts[g] = parts[g] or {}
+      table.insert(parts[g], words)
+    end
+  end
+  local r = { names = label.sorted_keys(parts), texts = {} }
+  for i, name in ipairs(r.names) do r.texts[i] = table.concat(parts[name], ". ") end
+  return r
+end
+
 return M

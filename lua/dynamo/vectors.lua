@@ -1,6 +1,7 @@
---- Gene vectors in binary files: npy, npz, safetensors (scGPT, Geneformer and others), AnnData. dynamo.embed.read calls
--- these by what the content of a file is.
+--- Gene vectors in files: npy, npz, safetensors (scGPT, Geneformer and others), AnnData, text; what dynamo.embed.read is
+-- made of. What a file is, is seen from its content.
 local core = require "dynamo.core"
+local embedding = require "dynamo.embedding"
 local err = require "dynamo.error"
 local json = require "dynamo.json"
 local label = require "dynamo.label"
@@ -326,6 +327,38 @@ function M.h5(path, o)
   local r = assemble(path, x, names, rows, o)
   r.note = ("%s of %s"):format(where or "X", axis) .. (r.note ~= "" and "; " .. r.note or "")
   return r
+end
+
+-- ---- any of them -----------------------------------------------------------------------------------------
+
+local binary = { npy = M.npy, npz = M.npz, safetensors = M.safetensors, h5 = M.h5, json = M.json }
+
+-- With symbols for names; of names that become one symbol the first keeps its vector.
+local function with_symbols(e, symbols)
+  local names, report = require("dynamo.symbols").map(e.genes, symbols)
+  local keep, genes, seen = {}, {}, {}
+  for i, name in ipairs(names) do
+    if not seen[name] then keep[#keep + 1], genes[#genes + 1] = i, name end
+    seen[name] = true
+  end
+  return embedding.new { genes = genes, values = e.values:index(1, keep), source = e.source, note = e.note,
+    mapping = report }
+end
+
+--- An Embedding from a file of any kind; see dynamo.embed.read.
+---@param path string
+---@param o table checked options of embed.read
+---@return Embedding
+function M.read(path, o)
+  local kind = tostring((core.sniff(path))):gsub("^%w+:", "")
+  local r = binary[kind] and binary[kind](path, o) or core.read_vectors(path, { transpose = o.transpose })
+  local e = embedding.new { genes = r.names, values = r.values, source = tostring(path):match "[^/]*$", note = r.note }
+  if o.symbols then e = with_symbols(e, o.symbols) end
+  local mapping = e.mapping
+  if o.genes then e = e:align(o.genes) end
+  if o.dim and o.dim < e:dim() then e = e:pca(o.dim) end
+  e.mapping = mapping
+  return e
 end
 
 return M

@@ -119,8 +119,28 @@ dyn_tensor *dyn_pushtensor(lua_State *L) {
   return t;
 }
 
+/* Storage and a finalizer for a small tensor, whose class is on top. */
+static dyn_tensor *settle(lua_State *L, int arg, dyn_tensor *t) {
+  dyn_err e;
+  dyn_status st = dyn_tensor_settle(t, &e);
+  if (st != DYN_OK) dyn_result(L, st, &e, 0);
+  lua_setmetatable(L, arg);
+  return t;
+}
+
+dyn_tensor *dyn_testtensor(lua_State *L, int arg) {
+  dyn_tensor *t = luaL_testudata(L, arg, DYN_TENSOR);
+  if (t || !DYN_LATE_GC) return t;
+  t = luaL_testudata(L, arg, DYN_SMALL);
+  if (!t || !t->st) return t;
+  arg = lua_absindex(L, arg);
+  luaL_getmetatable(L, DYN_TENSOR);
+  return settle(L, arg, t);
+}
+
 dyn_tensor *dyn_checktensor(lua_State *L, int arg) {
-  dyn_tensor *t = luaL_checkudata(L, arg, DYN_TENSOR);
+  dyn_tensor *t = dyn_testtensor(L, arg);
+  if (!t) t = luaL_checkudata(L, arg, DYN_TENSOR); /* raises */
   luaL_argcheck(L, t->st, arg, "tensor was closed");
   return t;
 }
@@ -139,21 +159,44 @@ const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type) {
 /* ---- results ------------------------------------------------------------ */
 
 /*
-** The collector does not see tensor memory. When it has doubled since the
-** last full collection (and is worth the trouble), collect. Called only here,
-** where a new object has just been made, never from inside the core.
+** The collector does not see tensor memory. When that has grown by 'growth'
+** since the last full collection, collect. Called only here, where a new object
+** has just been made, never from inside the core. Collecting early keeps the
+** blocks of temporaries in the cache and collecting late is less work: the
+** growth follows what the collections cost, between LEAST and as much as is in
+** use or 4 LEAST. A heuristic: races are harmless.
 */
+enum {
+  LEAST = 16 << 20
+};
+static size_t growth = LEAST, worth = LEAST;
+static size_t kept;        /* in use after the last collection */
+static size_t worth_under; /* the memory limit 'worth' was made for */
+static double last;        /* seconds: end of the last collection */
+
+static void adapt(double start) {
+  double now = omp_get_wtime(), share = (now - start) / (now - last);
+  size_t live = dyn_live(), most = live > 4u * LEAST ? live : 4u * LEAST;
+  if (share > 0.05) growth *= 2;
+  if (share < 0.02) growth /= 2;
+  if (growth < LEAST) growth = LEAST;
+  if (growth > most) growth = most;
+  kept = live, worth = live + growth;
+  last = now;
+}
+
 static void collect(lua_State *L) {
-  static size_t limit = 64u << 20; /* a heuristic: races are harmless */
-  static size_t last_most = 0;
-  size_t most = dyn_memory_limit();
-  if (most != last_most) last_most = most, limit = 64u << 20;
-  size_t worth = limit;
-  if (most && worth > most / 2)
-    worth = most / 2; /* garbage makes nobody fail */
-  if (dyn_live() <= worth) return;
+  size_t most = dyn_memory_limit(), bound;
+  if (most != worth_under) worth_under = most, worth = LEAST, kept = 0;
+  bound = worth;
+  /* under a ceiling garbage gets half of what is left: it makes nobody fail,
+  ** and what is kept, however much, costs no collection per call */
+  if (kept < most && bound > kept + (most - kept) / 2)
+    bound = kept + (most - kept) / 2;
+  if (dyn_live() <= bound) return;
+  double start = omp_get_wtime();
   lua_gc(L, LUA_GCCOLLECT, 0);
-  limit = dyn_live() * 2 > 64u << 20 ? dyn_live() * 2 : 64u << 20;
+  adapt(start);
 }
 
 /* Say which limit it was, if there is one. */
@@ -178,6 +221,8 @@ int dyn_result(lua_State *L, dyn_status st, const dyn_err *e, int nres) {
     collect(L);
     return nres;
   }
+  if (st == DYN_ENOMEM && dyn_memory_limit()) /* for the next call */
+    lua_gc(L, LUA_GCCOLLECT, 0);
   if (!structured(st)) return luaL_error(L, "%s", e->msg);
   lua_createtable(L, 0, 2);
   lua_pushstring(L, dyn_status_name(st));
@@ -272,6 +317,7 @@ int luaopen_dynamo_core(lua_State *L) {
   luaL_setfuncs(L, funcs, 0);
   open_error(L);
   dyn_open_tensor(L);
+  dyn_open_inplace(L);
   dyn_open_sparse(L);
   dyn_open_tape(L);
   dyn_open_optim(L);
@@ -280,6 +326,8 @@ int luaopen_dynamo_core(lua_State *L) {
   dyn_open_graph(L);
   dyn_open_embed(L);
   dyn_open_network(L);
+  dyn_open_picture(L);
+  dyn_open_words(L);
   dyn_open_h5ad(L);
   dyn_open_model(L);
   dyn_open_table(L);

@@ -8,6 +8,7 @@
 #include "learn/params.h"
 
 #define DYN_TENSOR    "dynamo.Tensor"
+#define DYN_SMALL     "dynamo.Tensor (small)"
 #define DYN_SPARSE    "dynamo.Sparse"
 #define DYN_GRAPH     "dynamo.Graph"
 #define DYN_TAPE      "dynamo.Tape"
@@ -31,12 +32,23 @@ double dyn_fieldnum(lua_State *L, int arg, const char *key, double def);
 ptrdiff_t dyn_fieldint(lua_State *L, int arg, const char *key, ptrdiff_t def);
 bool dyn_fieldbool(lua_State *L, int arg, const char *key, bool def);
 
+/* The tensor at 'arg', open or closed, or NULL. */
+dyn_tensor *dyn_testtensor(lua_State *L, int arg);
 /* The tensor at 'arg'; closed ones are an error. */
 dyn_tensor *dyn_checktensor(lua_State *L, int arg);
 /* Like dyn_checktensor, but a number is replaced by a scalar of 'type'. */
 const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type);
 /* Push an empty tensor; what is put in it from now on belongs to the GC. */
 dyn_tensor *dyn_pushtensor(lua_State *L);
+/*
+** Where DYN_LATE_GC, small results of arithmetic have their elements in the
+** userdata and no finalizer, which costs more than everything else about them:
+** class DYN_SMALL, otherwise the same. dyn_testtensor and dyn_checktensor make
+** an ordinary tensor of one; l_math.c alone reads them as they are.
+*/
+enum {
+  DYN_SMALL_BYTES = 64
+};
 
 /* The parameters at 'arg'; closed ones are an error. */
 dyn_params *dyn_checkparams(lua_State *L, int arg);
@@ -93,6 +105,7 @@ void dyn_open_tensor(lua_State *L);
 /* More methods for the class that dyn_open_tensor made. */
 void dyn_open_math(lua_State *L);
 void dyn_open_order(lua_State *L);
+void dyn_open_inplace(lua_State *L);
 void dyn_open_sparse(lua_State *L);
 void dyn_open_tape(lua_State *L);
 void dyn_open_optim(lua_State *L);
@@ -101,6 +114,8 @@ void dyn_open_response(lua_State *L);
 void dyn_open_graph(lua_State *L);
 void dyn_open_embed(lua_State *L);
 void dyn_open_network(lua_State *L);
+void dyn_open_picture(lua_State *L);
+void dyn_open_words(lua_State *L);
 void dyn_open_h5ad(lua_State *L);
 void dyn_open_model(lua_State *L);
 void dyn_open_table(lua_State *L);

@@ -247,6 +247,35 @@ static int safetensors_write(lua_State *L) {
       0);
 }
 
+static bool ends_in(const char *path, const char *ext) {
+  size_t n = strlen(path), m = strlen(ext);
+  return n > m && !strcmp(path + n - m, ext);
+}
+
+static int tensor_save(lua_State *L) { /* t:save("x.npy") or ("x.npz") */
+  lua_settop(L, 2);
+  dyn_checktensor(L, 1);
+  const char *path = luaL_checkstring(L, 2);
+  bool zip = ends_in(path, ".npz");
+  luaL_argcheck(L, zip || ends_in(path, ".npy"), 2,
+                "a name that ends in .npy or .npz expected");
+  lua_pushcfunction(L, zip ? npz_write : npy_write);
+  lua_pushvalue(L, 2);
+  if (zip) { /* one array, named as NumPy names it */
+    lua_createtable(L, 1, 0);
+    lua_pushliteral(L, "arr_0");
+    lua_rawseti(L, -2, 1);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+  } else {
+    lua_pushvalue(L, 1);
+  }
+  lua_call(L, zip ? 3 : 2, 0);
+  lua_settop(L, 1);
+  return 1;
+}
+
 static const luaL_Reg meta[] = {{"__gc", holder_gc}, {NULL, NULL}};
 static const luaL_Reg none[] = {{NULL, NULL}};
 static const luaL_Reg funcs[] = {
@@ -262,5 +291,10 @@ static const luaL_Reg funcs[] = {
 
 void dyn_open_array(lua_State *L) {
   dyn_newclass(L, HOLDER, meta, none);
+  luaL_getmetatable(L, DYN_TENSOR);
+  lua_getfield(L, -1, "__index");
+  lua_pushcfunction(L, tensor_save);
+  lua_setfield(L, -2, "save");
+  lua_pop(L, 2);
   luaL_setfuncs(L, funcs, 0);
 }

@@ -5,6 +5,7 @@
 
 #include "bind/bind.h"
 #include "bind/l_graph.h"
+#include "core/ops.h"
 #include "core/rng.h"
 #include "embed/annotation.h"
 #include "embed/coexpression.h"
@@ -60,7 +61,20 @@ static uint64_t seed_of(lua_State *L, int arg) {
   return (uint64_t)dyn_fieldint(L, arg, "seed", 1);
 }
 
-/* node2vec(graph or sparse[, opts]): tensor float (nodes, dim) */
+/* A copy of the tensor in field 'key', or an empty tensor, pushed. */
+static dyn_tensor *copied_field(lua_State *L, int arg, const char *key) {
+  int at = push_field(L, arg, key);
+  dyn_tensor *r = dyn_pushtensor(L);
+  dyn_err e;
+  if (!lua_isnil(L, at)) {
+    const dyn_tensor *t = dyn_checktensor(L, at);
+    dyn_result(L, dyn_convert(r, t, t->type, &e), &e, 0);
+  }
+  return r;
+}
+
+/* node2vec(graph or sparse[, opts]): tensor float (nodes, dim); with opts.last
+** the state (2 nodes, dim) after walk number 'last', from 'first' and 'state' */
 static int node2vec(lua_State *L) {
   static const char *const directions[] = {"out", "in", "both", NULL};
   dyn_err e;
@@ -72,21 +86,29 @@ static int node2vec(lua_State *L) {
       .walks = bounded(L, 2, "walks", 10, 1, 100000),
       .length = bounded(L, 2, "length", 80, 2, 10000),
       .epochs = bounded(L, 2, "epochs", 1, 1, 10000),
-      .skipgram = {.dim = bounded(L, 2, "dim", 128, 1, 4096),
+      .repel = dyn_fieldbool(L, 2, "repel", false),
+      .skipgram = {.race = dyn_fieldbool(L, 2, "race", false),
+                   .dim = bounded(L, 2, "dim", 128, 1, 4096),
                    .window = bounded(L, 2, "window", 10, 1, 100),
                    .negatives = bounded(L, 2, "negatives", 5, 1, 64),
                    .lr = dyn_fieldnum(L, 2, "lr", 0.025),
                    .seed = seed_of(L, 2)}};
   int dir = choice(L, 2, "direction", "both", directions);
   bool weighted = dyn_fieldbool(L, 2, "weighted", true);
-  const dyn_csr *a = matrix_of(L, 1, (dyn_direction)dir, weighted, false);
+  const dyn_csr *a = matrix_of(L, 1, (dyn_direction)dir, weighted, o.repel);
+  ptrdiff_t first = dyn_fieldint(L, 2, "first", 1),
+            last = dyn_fieldint(L, 2, "last", 0);
   int report = push_field(L, 2, "progress");
-  dyn_tensor *r = dyn_pushtensor(L);
+  dyn_tensor *r = last ? copied_field(L, 2, "state") : dyn_pushtensor(L);
   dyn_watch_start(&w, L, report);
+  if (last)
+    return dyn_result(
+        L, dyn_node2vec_part(r, first - 1, last, a, &o, &w.poll, &e), &e, 1);
   return dyn_result(L, dyn_node2vec(r, a, &o, &w.poll, &e), &e, 1);
 }
 
-/* walks(graph or sparse, opts): tensor double (walks, length), 0 past the end */
+/* walks(graph or sparse, opts): tensor double (walks, length), 0 past the end; with
+** first and last only those of the corpus */
 static int walks(lua_State *L) {
   static const char *const directions[] = {"out", "in", "both", NULL};
   dyn_err e;
@@ -99,13 +121,17 @@ static int walks(lua_State *L) {
   bool weighted = dyn_fieldbool(L, 2, "weighted", true);
   int per = bounded(L, 2, "walks", 10, 1, 100000);
   const dyn_csr *a = matrix_of(L, 1, (dyn_direction)dir, weighted, false);
-  ptrdiff_t n = a->nrow * per, size[2] = {n, len};
+  ptrdiff_t all = a->nrow * per, lo = dyn_fieldint(L, 2, "first", 1) - 1,
+            hi = dyn_fieldint(L, 2, "last", all), n = hi - lo,
+            size[2] = {n, len};
+  luaL_argcheck(L, 0 <= lo && lo <= hi && hi <= all, 2,
+                "first or last outside the corpus");
   luaL_argcheck(L, n < (ptrdiff_t)1 << 24, 2, "too many walks");
   int32_t *out = dyn_scratch(L, (size_t)(n * len), sizeof *out);
   dyn_tensor *r = dyn_pushtensor(L);
   dyn_result(L, dyn_tensor_new(r, DYN_F64, 2, size, &e), &e, 0);
   dyn_result(L, dyn_walker_init(&t, a, p, q, &e), &e, 0);
-  dyn_walks(out, 0, n, len, &t, NULL, seed); /* cannot fail */
+  dyn_walks(out, lo, hi, len, &t, NULL, seed); /* cannot fail */
   dyn_walker_free(&t);
   for (ptrdiff_t i = 0; i < n * len; i++) dyn_f64(r)[i] = out[i] + 1;
   return 1;
@@ -114,13 +140,14 @@ static int walks(lua_State *L) {
 /* spectral(graph or sparse[, opts]): tensor double (nodes, k), eigenvalues (k),
 ** residual */
 static int spectral(lua_State *L) {
-  static const char *const kinds[] = {"normalised", "random_walk", NULL};
+  static const char *const kinds[] = {"normalised", "random_walk", "adjacency",
+                                      NULL};
   dyn_err e;
   dyn_watch w;
   double residual = 0;
   lua_settop(L, 2);
   dyn_spectral_opts o = {.k = bounded(L, 2, "dim", 128, 1, 512),
-                         .tol = dyn_fieldnum(L, 2, "tol", 1e-6),
+                         .tol = dyn_fieldnum(L, 2, "tol", 1e-5),
                          .cycles = bounded(L, 2, "cycles", 300, 1, 100000),
                          .seed = seed_of(L, 2)};
   o.kind = (dyn_laplacian)choice(L, 2, "laplacian", "normalised", kinds);

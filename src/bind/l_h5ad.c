@@ -1,15 +1,18 @@
 /* l_h5ad.c -- dynamo.H5File: AnnData and 10x files, read on demand. */
 #include "bind/bind.h"
 
+#include <omp.h>
 #include <string.h>
 
 #include "core/ops.h"
+#include "io/h5_stream.h"
 #include "io/h5ad.h"
 #include "io/mtx.h"
 #include "io/text.h"
 
 #define H5FILE    "dynamo.H5File"
 #define H5SCRATCH "dynamo.H5Scratch"
+#define H5STREAM  "dynamo.H5Stream"
 
 typedef struct h5file {
   dyn_h5ad *a;
@@ -328,6 +331,106 @@ static int file_matrix(lua_State *L) { /* f:matrix([name [, {rows=}]]) */
   return 2;
 }
 
+/* ---- streams -------------------------------------------------------------- */
+
+typedef struct h5stream {
+  dyn_h5_stream *s;
+} h5stream;
+
+static dyn_h5_stream *check_stream(lua_State *L) {
+  h5stream *t = luaL_checkudata(L, 1, H5STREAM);
+  luaL_argcheck(L, t->s, 1, "stream was closed");
+  return t->s;
+}
+
+static int file_stream(lua_State *L) { /* f:stream([name [, {memory=}]]) */
+  dyn_err e;
+  lua_settop(L, 3);
+  dyn_h5ad *a = check_file(L);
+  const char *name = lua_isnil(L, 2) ? NULL : luaL_checkstring(L, 2);
+  double memory = dyn_fieldnum(L, 3, "memory", 0);
+  luaL_argcheck(L, memory >= 0 && memory < 0x1p62, 3, "memory out of range");
+  h5stream *t = lua_newuserdatauv(L, sizeof *t, 0);
+  t->s = NULL; /* valid for __gc before anything can fail */
+  luaL_getmetatable(L, H5STREAM);
+  lua_setmetatable(L, -2);
+  dyn_status st = dyn_h5_stream_open(&t->s, a, name, (size_t)memory, &e);
+  return dyn_result(L, st, &e, 1);
+}
+
+static int stream_gc(lua_State *L) {
+  h5stream *t = luaL_checkudata(L, 1, H5STREAM);
+  dyn_h5_stream_close(t->s);
+  t->s = NULL;
+  return 0;
+}
+
+static int stream_tostring(lua_State *L) {
+  h5stream *t = luaL_checkudata(L, 1, H5STREAM);
+  if (t->s)
+    lua_pushfstring(L, "H5Stream: %d cells, %d genes, %d at a time",
+                    (int)dyn_h5_stream_size(t->s, 0),
+                    (int)dyn_h5_stream_size(t->s, 1),
+                    (int)dyn_h5_stream_shard(t->s));
+  else
+    lua_pushliteral(L, "H5Stream(closed)");
+  return 1;
+}
+
+static int stream_size(lua_State *L) { /* cells, genes, cells in a shard */
+  dyn_h5_stream *s = check_stream(L);
+  lua_pushinteger(L, (lua_Integer)dyn_h5_stream_size(s, 0));
+  lua_pushinteger(L, (lua_Integer)dyn_h5_stream_size(s, 1));
+  lua_pushinteger(L, (lua_Integer)dyn_h5_stream_shard(s));
+  return 3;
+}
+
+static int stream_start(lua_State *L) { /* s:start([shards [, {threads=}]]) */
+  dyn_err e;
+  ptrdiff_t n = 0;
+  const int64_t *order = NULL;
+  lua_settop(L, 3);
+  dyn_h5_stream *s = check_stream(L);
+  ptrdiff_t threads = dyn_fieldint(L, 3, "threads", omp_get_max_threads());
+  luaL_argcheck(L, threads >= 1 && threads <= 4096, 3, "threads out of range");
+  if (!lua_isnil(L, 2))
+    order =
+        dyn_checkindices(L, 2, (ptrdiff_t)dyn_h5_stream_shards(s), false, &n);
+  dyn_result(L, dyn_h5_stream_start(s, order, n, (int)threads, &e), &e, 0);
+  return 0;
+}
+
+static int stream_next(lua_State *L) { /* matrix, first cell, info; or nil */
+  dyn_err e;
+  dyn_matrix m;
+  int64_t first;
+  dyn_h5_stream *s = check_stream(L);
+  dyn_csr *csr = dyn_pushsparse(L);
+  dyn_tensor *dense = dyn_pushtensor(L);
+  dyn_status st = dyn_h5_stream_next(s, &m, &first, &e);
+  *csr = m.csr; /* anchored; empty after a failure and at the end */
+  *dense = m.dense;
+  dyn_result(L, st, &e, 0);
+  if (first < 0) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (m.sparse) lua_pop(L, 1);
+  lua_pushinteger(L, (lua_Integer)first + 1);
+  push_info(L, &m);
+  return 3;
+}
+
+static int stream_cost(lua_State *L) {
+  dyn_stream_cost c = dyn_h5_stream_cost(check_stream(L));
+  lua_createtable(L, 0, 4);
+  set_number(L, "waited", c.waited);
+  set_number(L, "busy", c.busy);
+  set_integer(L, "shards", c.shards);
+  set_integer(L, "entries", c.entries);
+  return 1;
+}
+
 /* ---- MatrixMarket ----------------------------------------------------------- */
 
 #define MTXTEXT "dynamo.MtxText"
@@ -386,9 +489,22 @@ static const luaL_Reg meth[] = {
     {"obsm", file_obsm},
     {"path", file_path},
     {"size", file_size},
+    {"stream", file_stream},
     {"uns", file_uns},
     {"varm", file_varm},
     {NULL, NULL},
+};
+
+static const luaL_Reg stream_meta[] = {
+    {"__gc", stream_gc},
+    {"__close", stream_gc},
+    {"__tostring", stream_tostring},
+    {NULL, NULL},
+};
+
+static const luaL_Reg stream_meth[] = {
+    {"close", stream_gc},  {"cost", stream_cost},   {"next", stream_next},
+    {"size", stream_size}, {"start", stream_start}, {NULL, NULL},
 };
 
 static const luaL_Reg scratch_meta[] = {{"__gc", scratch_gc}, {NULL, NULL}};
@@ -404,6 +520,7 @@ static const luaL_Reg funcs[] = {
 void dyn_open_h5ad(lua_State *L) {
   dyn_newclass(L, H5FILE, meta, meth);
   dyn_newclass(L, H5SCRATCH, scratch_meta, none);
+  dyn_newclass(L, H5STREAM, stream_meta, stream_meth);
   dyn_newclass(L, MTXTEXT, text_meta, none);
   luaL_setfuncs(L, funcs, 0);
 }

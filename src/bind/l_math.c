@@ -5,15 +5,23 @@
 
 /* ---- element-wise: one closure per operation, its number in upvalue 1 ----- */
 
-/* The class of tensors is upvalue 2: looking it up by name, as checktensor does,
-** costs more than adding two numbers. NULL: no open tensor. */
+/*
+** The class of tensors is upvalue 2, of small ones upvalue 3: looking them up by
+** name, as dyn_checktensor does, costs more than adding two numbers. The
+** metatable at 'i' is one of them?
+*/
+static bool class_at(lua_State *L, int i) {
+  if (lua_rawequal(L, i, lua_upvalueindex(2))) return true;
+  return DYN_LATE_GC && lua_rawequal(L, i, lua_upvalueindex(3));
+}
+
+/* NULL: no open tensor. */
 static const dyn_tensor *own(lua_State *L, int arg) {
-  if (lua_type(L, arg) != LUA_TUSERDATA || !lua_getmetatable(L, arg))
-    return NULL;
-  bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
+  const dyn_tensor *t = lua_touserdata(L, arg);
+  if (!t || !lua_getmetatable(L, arg)) return NULL;
+  bool is = class_at(L, -1);
   lua_pop(L, 1);
-  const dyn_tensor *t = same ? lua_touserdata(L, arg) : NULL;
-  return t && t->st ? t : NULL;
+  return is && t->st ? t : NULL;
 }
 
 static dyn_tensor *push_own(lua_State *L) { /* as dyn_pushtensor */
@@ -24,48 +32,85 @@ static dyn_tensor *push_own(lua_State *L) { /* as dyn_pushtensor */
   return t;
 }
 
+/* Push a small tensor for a result like 'a', if it is one. */
+static dyn_tensor *push_small(lua_State *L, const dyn_tensor *a) {
+  size_t bytes = dyn_tensor_len(a) * dyn_type_size(a->type);
+  if (!DYN_LATE_GC || bytes > DYN_SMALL_BYTES) return NULL;
+  dyn_tensor *t = lua_newuserdatauv(L, sizeof *t + bytes, 0);
+  dyn_tensor_lend(t, a, t + 1);
+  lua_pushvalue(L, lua_upvalueindex(3));
+  lua_setmetatable(L, -2);
+  return t;
+}
+
 static int unary(lua_State *L) {
   dyn_err e;
   dyn_unary op = (dyn_unary)lua_tointeger(L, lua_upvalueindex(1));
   const dyn_tensor *a = own(L, 1);
   if (!a) a = dyn_checktensor(L, 1);
-  dyn_tensor *r = push_own(L);
+  dyn_tensor *r = dyn_alike(a, a) ? push_small(L, a) : NULL;
+  if (r) return dyn_map1_to(r->data, op, a), 1;
+  r = push_own(L);
   return dyn_result(L, dyn_map1(r, op, a, &e), &e, 1);
 }
 
 /* tensor + variable: the tensor is a constant on the variable's tape. */
 static int with_variable(lua_State *L, dyn_binary op) {
-  static const dyn_opcode ops[] = {[DYN_ADD] = DYN_OP_ADD,
-                                   [DYN_SUB] = DYN_OP_SUB,
-                                   [DYN_MUL] = DYN_OP_MUL,
-                                   [DYN_DIV] = DYN_OP_DIV};
-  if (op > DYN_DIV)
+  static const dyn_opcode ops[] = {
+      [DYN_ADD] = DYN_OP_ADD,        [DYN_SUB] = DYN_OP_SUB,
+      [DYN_MUL] = DYN_OP_MUL,        [DYN_DIV] = DYN_OP_DIV,
+      [DYN_POW] = DYN_OP_POWER,      [DYN_MAXIMUM] = DYN_OP_LARGER,
+      [DYN_MINIMUM] = DYN_OP_SMALLER};
+  if (op > DYN_MINIMUM)
     return luaL_error(L, "%s: a variable cannot stand here",
                       dyn_binary_name(op));
   return dyn_vararith(L, ops[op]);
 }
 
+/* The number at 'arg' as an operand of the type of its neighbour, in memory of
+** the caller: the operation only reads it. */
+typedef struct scalar {
+  dyn_tensor t;
+  double d;
+  float f;
+} scalar;
+
+static const dyn_tensor *number(lua_State *L, int arg, dyn_type type,
+                                scalar *v) {
+  v->d = lua_tonumber(L, arg);
+  v->f = (float)v->d;
+  v->t = (dyn_tensor){.type = type};
+  v->t.data = type == DYN_F32 ? (void *)&v->f : (void *)&v->d;
+  return &v->t;
+}
+
 static int binary(lua_State *L) {
   dyn_err e;
+  scalar v;
   dyn_binary op = (dyn_binary)lua_tointeger(L, lua_upvalueindex(1));
   const dyn_tensor *a = own(L, 1), *b = own(L, 2);
   if (!a || !b) {
     if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
       return with_variable(L, op);
-    int whose = lua_type(L, 1) == LUA_TNUMBER ? 2 : 1; /* a number adapts */
-    dyn_type type = dyn_checktensor(L, whose)->type;
-    a = dyn_argtensor(L, 1, type);
-    b = dyn_argtensor(L, 2, type);
+    if (!a && lua_type(L, 1) != LUA_TNUMBER) a = dyn_checktensor(L, 1);
+    if (!b && (!a || lua_type(L, 2) != LUA_TNUMBER)) b = dyn_checktensor(L, 2);
+    if (!a) a = number(L, 1, b->type, &v);
+    if (!b) b = number(L, 2, a->type, &v);
   }
-  dyn_tensor *r = push_own(L);
+  dyn_tensor *r = dyn_alike(a, b) ? push_small(L, a) : NULL;
+  if (r) return dyn_map2_to(r->data, op, a, b), 1;
+  r = push_own(L);
   return dyn_result(L, dyn_map2(r, op, a, b, &e), &e, 1);
 }
 
 static int inplace(lua_State *L) { /* a:add_(b) returns a */
   dyn_err e;
   dyn_binary op = (dyn_binary)lua_tointeger(L, lua_upvalueindex(1));
+  scalar v;
   dyn_tensor *a = dyn_checktensor(L, 1);
-  const dyn_tensor *b = dyn_argtensor(L, 2, a->type);
+  const dyn_tensor *b = lua_type(L, 2) == LUA_TNUMBER
+                            ? number(L, 2, a->type, &v)
+                            : dyn_checktensor(L, 2);
   dyn_result(L, dyn_map2_(a, op, b, &e), &e, 0);
   lua_settop(L, 1);
   return 1;
@@ -174,6 +219,15 @@ static int linalg_cholesky(lua_State *L) {
   return dyn_result(L, dyn_cholesky(l, a, &e), &e, 1);
 }
 
+/* __gc, which runs once per result: only a metatable of ours gets here, unless
+** debug.getmetatable hands it out. */
+static int collected(lua_State *L) {
+  dyn_tensor *t = lua_touserdata(L, 1);
+  if (!t || !lua_getmetatable(L, 1)) return 0;
+  if (lua_rawequal(L, -1, lua_upvalueindex(2))) dyn_tensor_free(t);
+  return 0;
+}
+
 /* ---- registration --------------------------------------------------------- */
 
 static void add(lua_State *L, lua_CFunction f, int op, const char *name,
@@ -181,7 +235,8 @@ static void add(lua_State *L, lua_CFunction f, int op, const char *name,
   lua_pushfstring(L, "%s%s", name, suffix);
   lua_pushinteger(L, op);
   luaL_getmetatable(L, DYN_TENSOR);
-  lua_pushcclosure(L, f, 2);
+  luaL_getmetatable(L, DYN_SMALL);
+  lua_pushcclosure(L, f, 3);
   lua_rawset(L, -3);
 }
 
@@ -210,6 +265,7 @@ static void add_metamethods(lua_State *L) { /* to the metatable on top */
   add(L, binary, DYN_DIV, "__div", "");
   add(L, binary, DYN_POW, "__pow", "");
   add(L, unary, DYN_NEG, "__unm", "");
+  add(L, collected, 0, "__gc", "");
 }
 
 static const luaL_Reg funcs[] = {

@@ -82,9 +82,8 @@ static dyn_h5ad_part matrix(lua_State *L, const char *name) {
   if (lua_type(L, -1) == LUA_TUSERDATA && lua_getmetatable(L, -1)) {
     luaL_getmetatable(L, DYN_SPARSE);
     bool sparse = lua_rawequal(L, -1, -2);
-    luaL_getmetatable(L, DYN_TENSOR);
-    bool tensor = lua_rawequal(L, -1, -3);
-    lua_pop(L, 3);
+    lua_pop(L, 2);
+    bool tensor = dyn_testtensor(L, -1) != NULL;
     if (sparse) p.csr = dyn_checksparse(L, lua_gettop(L));
     if (tensor) p.dense = dyn_checktensor(L, lua_gettop(L));
   }

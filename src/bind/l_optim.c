@@ -264,6 +264,8 @@ static int make(lua_State *L, dyn_method method, dyn_optim_options o) {
   o.lr = dyn_fieldnum(L, 2, "lr", o.lr);
   o.decay = dyn_fieldnum(L, 2, "decay", o.decay);
   o.clip = dyn_fieldnum(L, 2, "clip", 0);
+  o.bound = dyn_fieldnum(L, 2, "bound", 0);
+  o.l2 = dyn_fieldnum(L, 2, "l2", 0);
   optimizer *t = lua_newuserdatauv(L, sizeof *t, 0);
   *t = (optimizer){0};
   luaL_getmetatable(L, DYN_OPTIMIZER);
@@ -276,8 +278,9 @@ static int make(lua_State *L, dyn_method method, dyn_optim_options o) {
 }
 
 static int adamw(lua_State *L) { /* adamw(params[, options]) */
-  static const char *const keys[] = {"lr",    "beta1", "beta2",  "eps",
-                                     "decay", "clip",  "groups", NULL};
+  static const char *const keys[] = {"lr",     "beta1", "beta2", "eps",
+                                     "decay",  "clip",  "bound", "l2",
+                                     "groups", NULL};
   lua_settop(L, 2);
   check_keys(L, 2, keys);
   dyn_optim_options o = {.lr = 1e-3, .decay = 0.01};
@@ -288,8 +291,8 @@ static int adamw(lua_State *L) { /* adamw(params[, options]) */
 }
 
 static int sgd(lua_State *L) { /* sgd(params[, options]) */
-  static const char *const keys[] = {"lr",   "momentum", "decay",
-                                     "clip", "groups",   NULL};
+  static const char *const keys[] = {"lr",    "momentum", "decay",  "clip",
+                                     "bound", "l2",       "groups", NULL};
   lua_settop(L, 2);
   check_keys(L, 2, keys);
   dyn_optim_options o = {.lr = 1e-2, .eps = 1};
@@ -338,7 +341,7 @@ static int optimizer_state(lua_State *L) {
 static const dyn_tensor *moments(lua_State *L, const char *key,
                                  const dyn_tensor *like) {
   lua_getfield(L, 2, key);
-  if (!luaL_testudata(L, -1, DYN_TENSOR))
+  if (!dyn_testtensor(L, -1))
     luaL_error(L, "state: there is no tensor '%s'", key);
   const dyn_tensor *x = dyn_checktensor(L, -1);
   if (!dyn_tensor_same_shape(x, like))

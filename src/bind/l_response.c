@@ -12,7 +12,7 @@ static int option(lua_State *L, int arg, const char *key,
 
 /* The fields of the table at 'arg' that say what the model is. */
 static dyn_response check_spec(lua_State *L, int arg) {
-  static const char *const heads[] = {"operator", "mlp", NULL};
+  static const char *const heads[] = {"operator", "mlp", "delta", NULL};
   static const char *const forms[] = {"affine", "exponential", NULL};
   static const char *const hows[] = {"product", "symmetric", "generator",
                                      "additive", NULL};
@@ -28,7 +28,8 @@ static dyn_response check_spec(lua_State *L, int arg) {
                             .latent = dyn_fieldint(L, arg, "latent", 64),
                             .rank = dyn_fieldint(L, arg, "rank", 8),
                             .own = dyn_fieldint(L, arg, "own", 0)}};
-  if (m.head == DYN_HEAD_MLP && m.width == 0) m.width = dyn_response_width(&m);
+  if (m.head != DYN_HEAD_OPERATOR && m.width == 0)
+    m.width = dyn_response_width(&m);
   return m;
 }
 

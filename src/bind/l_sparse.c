@@ -1,5 +1,5 @@
 /* l_sparse.c -- dynamo.Sparse: compressed sparse rows of float. */
-#include "bind/bind.h"
+#include "bind/tape.h"
 #include "core/sparse_stat.h"
 
 #include <math.h>
@@ -145,6 +145,8 @@ static int col_sums(lua_State *L) { return sums(L, false); }
 
 static int product(lua_State *L, bool trans) {
   dyn_err e;
+  if (lua_type(L, 2) == LUA_TUSERDATA && luaL_testudata(L, 2, DYN_VAR))
+    return dyn_varsparse(L, trans);
   const dyn_csr *s = dyn_checksparse(L, 1);
   const dyn_tensor *x = dyn_checktensor(L, 2);
   dyn_tensor *r = dyn_pushtensor(L);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/linalg.h"
+#include "core/packed.h"
 
 #ifndef DYN_VERSION
 #define DYN_VERSION "0"
@@ -29,6 +30,11 @@ static int fail_on(lua_State *L, const char *what, const char *path) {
 
 static int sys_blas(lua_State *L) {
   lua_pushstring(L, dyn_blas_config());
+  return 1;
+}
+
+static int sys_bf16(lua_State *L) { /* is there bfloat16 arithmetic? */
+  lua_pushboolean(L, dyn_bf16_supported());
   return 1;
 }
 
@@ -192,6 +198,7 @@ static int sys_write_file(lua_State *L) {
 
 static const luaL_Reg funcs[] = {
     {"blas", sys_blas},
+    {"bf16", sys_bf16},
     {"threads", sys_threads},
     {"time", sys_time},
     {"max_rss", sys_max_rss},

@@ -1,6 +1,7 @@
 /* l_tensor.c -- dynamo.Tensor: making, viewing and reading. */
 #include "bind/bind.h"
 #include "core/ops.h"
+#include "core/order.h"
 #include "core/rng.h"
 
 /* ---- construction ------------------------------------------------------- */
@@ -321,14 +322,17 @@ static int tensor_argsort(lua_State *L) { /* 1-based order of a vector */
   return 1;
 }
 
-static int tensor_gc(lua_State *L) {
-  dyn_tensor_free(luaL_checkudata(L, 1, DYN_TENSOR)); /* closed is fine here */
+static int tensor_close(lua_State *L) {
+  dyn_tensor *t = dyn_testtensor(L, 1); /* closed is fine here */
+  if (!t) t = luaL_checkudata(L, 1, DYN_TENSOR);
+  dyn_tensor_free(t);
   return 0;
 }
 
 static int tensor_tostring(lua_State *L) {
   char buf[DYN_SHAPELEN];
-  const dyn_tensor *t = luaL_checkudata(L, 1, DYN_TENSOR);
+  const dyn_tensor *t = dyn_testtensor(L, 1);
+  if (!t) t = luaL_checkudata(L, 1, DYN_TENSOR);
   if (t->st)
     lua_pushfstring(L, "Tensor(%s, %s)", dyn_tensor_shape(t, buf),
                     dyn_type_name(t->type));
@@ -338,16 +342,13 @@ static int tensor_tostring(lua_State *L) {
 }
 
 static int is_tensor(lua_State *L) {
-  lua_pushboolean(L, false);
-  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1)) return 1;
-  luaL_getmetatable(L, DYN_TENSOR);
-  lua_pushboolean(L, lua_rawequal(L, -1, -2));
+  bool is = lua_type(L, 1) == LUA_TUSERDATA && dyn_testtensor(L, 1);
+  lua_pushboolean(L, is);
   return 1;
 }
 
 static const luaL_Reg meta[] = {
-    {"__gc", tensor_gc},
-    {"__close", tensor_gc},
+    {"__close", tensor_close},
     {"__tostring", tensor_tostring},
     {NULL, NULL},
 };
@@ -355,7 +356,7 @@ static const luaL_Reg meta[] = {
 static const luaL_Reg meth[] = {
     {"argsort", tensor_argsort},
     {"clone", tensor_clone},
-    {"close", tensor_gc},
+    {"close", tensor_close},
     {"count", tensor_count},
     {"get", tensor_get},
     {"index", tensor_index},
@@ -381,9 +382,26 @@ static const luaL_Reg funcs[] = {
     {"cat", tensor_cat},    {"is_tensor", is_tensor}, {NULL, NULL},
 };
 
+/* The same class once more, without a finalizer. */
+static void complete_small(lua_State *L) {
+  luaL_getmetatable(L, DYN_SMALL);
+  luaL_getmetatable(L, DYN_TENSOR);
+  for (lua_pushnil(L); lua_next(L, -2);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_pushnil(L);
+  lua_setfield(L, -3, "__gc");
+  lua_pop(L, 2);
+}
+
 void dyn_open_tensor(lua_State *L) {
   dyn_newclass(L, DYN_TENSOR, meta, meth);
+  luaL_newmetatable(L, DYN_SMALL);
+  lua_pop(L, 1);
   luaL_setfuncs(L, funcs, 0);
   dyn_open_math(L);
   dyn_open_order(L);
+  complete_small(L);
 }

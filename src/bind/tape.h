@@ -23,6 +23,17 @@ dyn_taperef *dyn_checktape(lua_State *L, int arg);
 /* Push an empty variable, and make it variable 'id' of a tape. */
 dyn_var *dyn_pushvar(lua_State *L);
 void dyn_adoptvar(dyn_var *v, dyn_taperef *s, int id);
+/* The variable at 'arg', whose tape is open. */
+dyn_var *dyn_checkvar(lua_State *L, int arg);
+/* The number, tensor or variable at 'arg' on tape 's'; -1 if it is nil. */
+int dyn_ontape(lua_State *L, int arg, dyn_taperef *s, dyn_type type);
+/* Run 'op' on a tape; pushes the variable and returns 1. */
+int dyn_runop(lua_State *L, dyn_taperef *s, dyn_opcode op, const int *in,
+              int nin, const dyn_attr *a);
+/* More methods of variables, for the class that dyn_open_tape made. */
+void dyn_open_variable(lua_State *L);
+/* s:matmul(v) of the Sparse at 1, transposed or not; pushes the result. */
+int dyn_varsparse(lua_State *L, bool trans);
 /* Arithmetic of two operands, one of them a variable; pushes the result. */
 int dyn_vararith(lua_State *L, dyn_opcode op);
 /* where(mask, a, b) with a variable among a and b. */

@@ -21,6 +21,15 @@ typedef enum dyn_status {
   DYN_EFORMAT = -8  /* a file can be read, but what it says is wrong */
 } dyn_status;
 
+/* A loop that is compiled for wider registers as well; the processor's are chosen
+** when the library is loaded. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define DYN_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define DYN_WIDE
+#endif
+
 /* The return type in prototypes: a status that nobody looks at is a warning. */
 #define DYN_STATUS __attribute__((warn_unused_result)) dyn_status
 

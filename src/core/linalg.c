@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/ops.h"
+#include "core/packed.h"
 
 /*
 ** Rows and columns of a tile of a product. The tiles depend on the sizes alone,
@@ -19,7 +20,8 @@
 enum {
   TILE = 256,
   SPAN = 512,
-  BUSY = 8,       /* tiles that are enough for balance */
+  BUSY = 8, /* tiles that are enough for balance */
+  PACK_FROM = 1 << 18,
   WORTH = 1 << 21 /* multiplications that are worth a thread */
 };
 
@@ -165,6 +167,17 @@ static bool too_large(const dyn_tensor *t) {
   return t->size[0] > INT32_MAX / 2 || t->size[1] > INT32_MAX / 2;
 }
 
+/* Products that are worth packing go through our own loops where there are
+** registers of 512 bits: 1.5 times OpenBLAS, and 3 times where that has taken the
+** processor for an older one. */
+static bool packed(const dyn_tensor *c, const dyn_tensor *a, double alpha,
+                   double beta) {
+  double work = (double)a->size[0] * (double)a->size[1] * (double)c->size[1];
+  return c->type == DYN_F32 && alpha == 1 && (beta == 0 || beta == 1) &&
+         a->size[0] >= 12 && c->size[1] >= 16 && work >= PACK_FROM &&
+         dyn_packed_supported();
+}
+
 /* One pair of matrices. */
 static dyn_status multiply(dyn_tensor *c, double alpha, const dyn_tensor *a,
                            const dyn_tensor *b, double beta, dyn_err *e) {
@@ -175,7 +188,10 @@ static dyn_status multiply(dyn_tensor *c, double alpha, const dyn_tensor *a,
     return dyn_fail(e, DYN_EVALUE, "matmul: more than 2^30 rows or columns");
   DYN_TRY(ready(&oa, &ca, a, e));
   DYN_TRY(ready(&ob, &cb, b, e));
-  if (c->size[0] && c->size[1]) {
+  if (packed(c, a, alpha, beta)) {
+    st = dyn_packed_gemm(dyn_f32(c), c->size[1], ca.st ? &ca : a,
+                         cb.st ? &cb : b, beta != 0, e);
+  } else if (c->size[0] && c->size[1]) {
     if (a->size[1])
       gemm(c->type, oa, ob, c->data, c->size[1], c->size[0], c->size[1],
            a->size[1], alpha, beta);

@@ -20,19 +20,34 @@ const char *dyn_names_get(const dyn_names *t, int32_t id) {
   return t->text + t->at[id];
 }
 
-/* Where the name is, or the free slot where it belongs. */
-static int32_t probe(const dyn_names *t, const char *s, size_t len) {
-  int32_t mask = t->nslot - 1, i = (int32_t)(hash(s, len) & (uint64_t)mask);
+/* What a slot holds: the upper half of the hash, so that another name's text is
+** hardly ever read, and id + 1. */
+static uint64_t packed(uint64_t h, int32_t id) {
+  return (h & UINT64_C(0xffffffff00000000)) | (uint64_t)(id + 1);
+}
+
+static int32_t id_of(uint64_t slot) { return (int32_t)(uint32_t)slot - 1; }
+
+/* Where the name with that hash is, or the free slot where it belongs. */
+static int32_t probe(const dyn_names *t, const char *s, size_t len,
+                     uint64_t h) {
+  int32_t mask = t->nslot - 1, i = (int32_t)(h & (uint64_t)mask);
   for (; t->slot[i]; i = (i + 1) & mask) {
-    const char *x = dyn_names_get(t, t->slot[i] - 1);
+    if ((t->slot[i] ^ h) >> 32) continue;
+    const char *x = dyn_names_get(t, id_of(t->slot[i]));
     if (strncmp(x, s, len) == 0 && x[len] == '\0') break;
   }
   return i;
 }
 
+void dyn_names_expect(const dyn_names *t, const char *s, size_t len) {
+  if (t->n)
+    __builtin_prefetch(&t->slot[hash(s, len) & (uint64_t)(t->nslot - 1)]);
+}
+
 int32_t dyn_names_find(const dyn_names *t, const char *s, size_t len) {
   if (t->n == 0 || memchr(s, '\0', len)) return -1;
-  return t->slot[probe(t, s, len)] - 1;
+  return id_of(t->slot[probe(t, s, len, hash(s, len))]);
 }
 
 /* A copy of 'p' with room for 'cap' items instead of 'old'. */
@@ -43,14 +58,16 @@ static void *grown(void *p, size_t used, size_t cap, size_t size) {
 }
 
 static dyn_status rehash(dyn_names *t, int32_t nslot, dyn_err *e) {
-  int32_t *old = t->slot, nold = t->nslot;
-  int32_t *slot = dyn_alloc((size_t)nslot, sizeof *slot);
+  uint64_t *old = t->slot, *slot = dyn_alloc((size_t)nslot, sizeof *slot);
+  int32_t nold = t->nslot;
   if (!slot) return dyn_fail(e, DYN_ENOMEM, "not enough memory for names");
   t->slot = slot;
   t->nslot = nslot;
   for (int32_t id = 0; id < t->n; id++) {
     const char *s = dyn_names_get(t, id);
-    slot[probe(t, s, strlen(s))] = id + 1;
+    size_t len = strlen(s);
+    uint64_t h = hash(s, len);
+    slot[probe(t, s, len, h)] = packed(h, id);
   }
   dyn_free(old, (size_t)nold, sizeof *old);
   return DYN_OK;
@@ -88,7 +105,8 @@ dyn_status dyn_names_add(dyn_names *t, const char *s, size_t len, int32_t *id,
                     len);
   if (memchr(s, '\0', len))
     return dyn_fail(e, DYN_EFORMAT, "name with a NUL byte: '%.40s'", s);
-  int32_t old = dyn_names_find(t, s, len);
+  uint64_t h = hash(s, len);
+  int32_t old = t->n ? id_of(t->slot[probe(t, s, len, h)]) : -1;
   if (added) *added = old < 0;
   if (old >= 0) return *id = old, DYN_OK;
   dyn_status st = reserve(t, len, e);
@@ -96,7 +114,7 @@ dyn_status dyn_names_add(dyn_names *t, const char *s, size_t len, int32_t *id,
   t->at[t->n] = t->used;
   memcpy(t->text + t->used, s, len);
   t->text[t->used + len] = '\0';
-  t->slot[probe(t, s, len)] = t->n + 1;
+  t->slot[probe(t, s, len, h)] = packed(h, t->n);
   t->used += len + 1;
   *id = t->n++;
   return DYN_OK;

@@ -13,7 +13,7 @@ typedef struct dyn_names {
   size_t *at;        /* n offsets into 'text' */
   char *text;        /* NUL-terminated, one after the other */
   size_t used, room; /* bytes of 'text' */
-  int32_t *slot;     /* open addressing; id + 1, 0 is free */
+  uint64_t *slot;    /* open addressing; id + 1 and half a hash, 0 is free */
   int32_t nslot;     /* a power of two */
 } dyn_names;         /* {0} is an empty list */
 
@@ -24,6 +24,8 @@ void dyn_names_free(dyn_names *t);
 */
 DYN_STATUS dyn_names_add(dyn_names *t, const char *s, size_t len, int32_t *id,
                          bool *added, dyn_err *e);
+/* This name will be asked for soon: a hint to the cache. */
+void dyn_names_expect(const dyn_names *t, const char *s, size_t len);
 /* The id of s[0 .. len-1], or -1. */
 int32_t dyn_names_find(const dyn_names *t, const char *s, size_t len);
 /* The string with this id, which must be below n. Moves when names are added. */

@@ -1,8 +1,10 @@
 #include "core/ops.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "core/vmath.h"
+#include "core/wide.h"
 
 /* ---- kernels, and the tables that choose one by type -------------------- */
 
@@ -10,18 +12,6 @@
 #define CHUNK  (1 << 13) /* of a long row, for one thread */
 #define BLOCKS 64        /* partial sums of a reduction */
 #define FEW    1024      /* added without blocks */
-
-/*
-** Kernels without products that could be fused are compiled for wider registers
-** as well; the processor's are chosen when the library is loaded. The bits are
-** the same: nothing is contracted (-ffp-contract=off) and no sum reordered.
-*/
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE
-#endif
 
 #define T        float
 #define NAME(fn) fn##_f32
@@ -111,6 +101,8 @@ static double (*const k_expsum[])(ptrdiff_t, const void *, ptrdiff_t,
                                   double) = BOTH(expsum);
 static double (*const k_prod[])(ptrdiff_t, const void *,
                                 ptrdiff_t) = BOTH(prod);
+static void (*const k_lead[])(ptrdiff_t, void *, double *, const void *, double,
+                              int) = BOTH(lead);
 static ptrdiff_t (*const k_argbest[])(ptrdiff_t, const void *, ptrdiff_t,
                                       int) = BOTH(argbest);
 
@@ -170,6 +162,30 @@ static void apply(void *out, dyn_type type, dyn_tensor a, dyn_tensor b,
   rows(&j, 0, a.data, b.data);
 }
 
+/* The usual case, in which small tensors need not pay for views, strides and
+** recursion. */
+bool dyn_alike(const dyn_tensor *a, const dyn_tensor *b) {
+  if (a->type != b->type || a->ndim != b->ndim) return false;
+  ptrdiff_t n = 1;
+  for (int d = a->ndim - 1; d >= 0; n *= a->size[d--]) {
+    if (a->size[d] != b->size[d]) return false;
+    if (a->size[d] > 1 && (a->stride[d] != n || b->stride[d] != n))
+      return false;
+  }
+  return true;
+}
+
+void dyn_map1_to(void *out, dyn_unary op, const dyn_tensor *a) {
+  ptrdiff_t n = (ptrdiff_t)dyn_tensor_len(a);
+  if (n) unary[op].k[a->type](n, out, a->data, 1, a->data, 1);
+}
+
+void dyn_map2_to(void *out, dyn_binary op, const dyn_tensor *a,
+                 const dyn_tensor *b) {
+  ptrdiff_t n = (ptrdiff_t)dyn_tensor_len(a);
+  if (n) binary[op].k[a->type](n, out, a->data, 1, b->data, 1);
+}
+
 static dyn_status mixed(const char *name, const dyn_tensor *a,
                         const dyn_tensor *b, dyn_err *e) {
   return dyn_fail(e, DYN_ETYPE, "%s: %s and %s do not mix; convert one", name,
@@ -205,6 +221,11 @@ dyn_status dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
                     const dyn_tensor *b, dyn_err *e) {
   const map *m = &binary[op];
   if (a->type != b->type) return mixed(m->name, a, b, e);
+  if (dyn_alike(a, b)) {
+    dyn_status good = dyn_tensor_raw(r, a->type, a->ndim, a->size, e);
+    if (good == DYN_OK) dyn_map2_to(r->data, op, a, b);
+    return good;
+  }
   dyn_tensor va = *a, vb = *b; /* borrowed: no reference taken */
   if (!broadcast(&va, &vb)) return mismatch(m->name, a, b, e);
   dyn_status st = dyn_tensor_raw(r, a->type, va.ndim, va.size, e);
@@ -216,6 +237,10 @@ dyn_status dyn_map2_(dyn_tensor *a, dyn_binary op, const dyn_tensor *b,
                      dyn_err *e) {
   const map *m = &binary[op];
   if (a->type != b->type) return mixed(m->name, a, b, e);
+  if (dyn_alike(a, b) && (a->st != b->st || a->data == b->data)) {
+    dyn_map2_to(a->data, op, a, b);
+    return dyn_tensor_touch(a), DYN_OK;
+  }
   dyn_tensor vb = *b, r = {0};
   if (!dyn_tensor_expand(&vb, a)) return mismatch(m->name, a, b, e);
   if (dyn_tensor_dense(a)) {
@@ -382,22 +407,36 @@ static dyn_status sum_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
   return DYN_OK;
 }
 
-/* Largest or smallest over a leading dimension: rows against rows. */
+/* Largest or smallest, or the place of it, over a leading dimension: one row
+** against the best so far. */
 static dyn_status best_leading(dyn_tensor *r, const dyn_tensor *a, int dim,
                                dyn_reduction op, dyn_err *e) {
-  kernel *k = binary[op == DYN_MAX ? DYN_MAXIMUM : DYN_MINIMUM].k[a->type];
   ptrdiff_t step = a->stride[dim] * (ptrdiff_t)dyn_type_size(a->type);
-  dyn_tensor row = *a; /* borrowed: a without dim, at one index after another */
+  int sign = op == DYN_MAX || op == DYN_ARGMAX ? 1 : -1;
+  dyn_tensor row = *a, best = {0}, at = {0}, copy = {0};
+  dyn_status st = DYN_OK;
   for (int d = dim; d < a->ndim - 1; d++) {
     row.size[d] = a->size[d + 1];
     row.stride[d] = a->stride[d + 1];
   }
-  row.ndim--;
-  dyn_status st = dyn_convert(r, &row, a->type, e);
-  for (ptrdiff_t i = 1; st == DYN_OK && i < a->size[dim]; i++) {
+  row.ndim--; /* borrowed: a without dim, at one index after another */
+  bool dense = dyn_tensor_dense(&row);
+  ptrdiff_t n = (ptrdiff_t)dyn_tensor_len(&row);
+  DYN_TRY(dyn_convert(&best, &row, a->type, e));
+  DYN_TRY(dyn_tensor_new(&at, DYN_F64, row.ndim, row.size, e));
+  for (ptrdiff_t i = 1; i < a->size[dim]; i++) {
     row.data = (char *)row.data + step;
-    apply(r->data, r->type, *r, row, k);
+    if (!dense) DYN_TRY(dyn_convert(&copy, &row, a->type, e));
+    k_lead[a->type](n, best.data, dyn_f64(&at), dense ? row.data : copy.data,
+                    (double)i, sign);
+    dyn_tensor_free(&copy);
   }
+  if (op == DYN_ARGMAX || op == DYN_ARGMIN)
+    DYN_TRY(dyn_convert(r, &at, a->type, e));
+  else
+    *r = best, best = (dyn_tensor){0}; /* move */
+done:
+  dyn_tensor_free(&best), dyn_tensor_free(&at);
   return st;
 }
 
@@ -446,8 +485,7 @@ dyn_status dyn_reduce(dyn_tensor *r, dyn_reduction op, const dyn_tensor *a,
   if (dim < 0) return reduce_all(r, op, a, e);
   if ((op == DYN_SUM || op == DYN_MEAN) && dim < a->ndim - 1 && n)
     return sum_leading(r, a, dim, op == DYN_SUM ? 1 : 1 / (double)n, e);
-  if ((op == DYN_MAX || op == DYN_MIN) && dim < a->ndim - 1)
-    return best_leading(r, a, dim, op, e);
+  if (op >= DYN_MAX && dim < a->ndim - 1) return best_leading(r, a, dim, op, e);
   if (a->stride[dim] != 1 && n > 1 && dyn_tensor_len(a) > 64)
     return reduce_across(r, op, a, dim, e);
   dyn_tensor v = *a, outer = *a; /* 'outer' has the other dimensions */
@@ -557,38 +595,4 @@ dyn_status dyn_cat(dyn_tensor *r, const dyn_tensor *const *a, int n, int dim,
   }
   if (st != DYN_OK) dyn_tensor_free(r);
   return st;
-}
-
-typedef struct keyed {
-  double v;
-  int64_t i;
-} keyed;
-
-static int by_index(const keyed *a, const keyed *b) {
-  return (a->i > b->i) - (a->i < b->i);
-}
-
-static int ascending(const void *pa, const void *pb) {
-  const keyed *a = pa, *b = pb;
-  bool na = a->v != a->v, nb = b->v != b->v; /* NaN last */
-  if (na || nb) return na && nb ? by_index(a, b) : na - nb;
-  return a->v < b->v ? -1 : a->v > b->v ? 1 : by_index(a, b);
-}
-
-dyn_status dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
-                       dyn_err *e) {
-  if (a->ndim != 1)
-    return dyn_fail(e, DYN_ESHAPE, "argsort: a vector is expected, not %d-d",
-                    a->ndim);
-  size_t n = (size_t)a->size[0];
-  keyed *k = dyn_alloc(n, sizeof *k);
-  if (!k) return dyn_fail(e, DYN_ENOMEM, "not enough memory to sort");
-  for (size_t i = 0; i < n; i++) {
-    double v = dyn_tensor_get(a, (ptrdiff_t)i * a->stride[0]);
-    k[i] = (keyed){descending ? -v : v, (int64_t)i};
-  }
-  qsort(k, n, sizeof *k, ascending);
-  for (size_t i = 0; i < n; i++) idx[i] = k[i].i;
-  dyn_free(k, n, sizeof *k);
-  return DYN_OK;
 }

@@ -80,6 +80,13 @@ DYN_STATUS dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
 DYN_STATUS dyn_map2_(dyn_tensor *a, dyn_binary op, const dyn_tensor *b,
                      dyn_err *e);
 
+/* One type and shape, elements of both in the order of memory? Then the result
+** can be written to any memory 'out' with room for it, which may be a's or b's. */
+bool dyn_alike(const dyn_tensor *a, const dyn_tensor *b);
+void dyn_map1_to(void *out, dyn_unary op, const dyn_tensor *a);
+void dyn_map2_to(void *out, dyn_binary op, const dyn_tensor *a,
+                 const dyn_tensor *b);
+
 /* A dense copy of 'a' with elements of 'type'. */
 DYN_STATUS dyn_convert(dyn_tensor *r, const dyn_tensor *a, dyn_type type,
                        dyn_err *e);
@@ -124,8 +131,5 @@ DYN_STATUS dyn_index_add_(dyn_tensor *y, const int64_t *idx, ptrdiff_t n,
 /* Join n tensors along 'dim'. DYN_ESHAPE, DYN_ETYPE. */
 DYN_STATUS dyn_cat(dyn_tensor *r, const dyn_tensor *const *a, int n, int dim,
                    dyn_err *e);
-/* Indices that sort a row: idx has n items; ties by index; NaN last. */
-DYN_STATUS dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
-                       dyn_err *e);
 
 #endif

@@ -1,9 +1,11 @@
 #include "core/order.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/ops.h"
+#include "core/wide.h"
 
 #define T        float
 #define KEY      uint32_t
@@ -284,6 +286,16 @@ done:
 
 /* ---- by position -------------------------------------------------------------- */
 
+/* Are all of x integers in 0 .. size-1? Adding 2^52 rounds to an integer. */
+WIDE static bool inside(ptrdiff_t n, const double *x, double size) {
+  int64_t bad = 0;
+  _Pragma("omp simd reduction(| : bad)") for (ptrdiff_t i = 0; i < n; i++) {
+    double v = x[i];
+    bad |= !((v >= 0) & (v < size) & (v == (v + 0x1p52) - 0x1p52));
+  }
+  return !bad;
+}
+
 /* 'at' fits 'a' but along 'dim', and its positions are inside. */
 static dyn_status check_positions(const char *name, const dyn_tensor *a,
                                   int dim, const dyn_tensor *at, dyn_err *e) {
@@ -299,7 +311,8 @@ static dyn_status check_positions(const char *name, const dyn_tensor *a,
   dyn_tensor c = {0};
   dyn_status st = flat(&c, at, e);
   if (st != DYN_OK) return st;
-  for (ptrdiff_t i = 0; i < c.size[0]; i++) {
+  bool good = inside(c.size[0], dyn_f64(&c), (double)n);
+  for (ptrdiff_t i = 0; i < c.size[0] && !good; i++) {
     double v = dyn_f64(&c)[i];
     if (v >= 0 && v < (double)n && v == (double)(ptrdiff_t)v) continue;
     st = dyn_fail(e, DYN_EVALUE, "%s: position %g outside 1..%td", name, v + 1,
@@ -466,4 +479,40 @@ dyn_status dyn_compress(dyn_tensor *r, const dyn_tensor *a,
 done:
   dyn_tensor_free(&c), dyn_tensor_free(&m);
   return st;
+}
+
+/* ---- order of a vector ------------------------------------------------------ */
+
+typedef struct keyed {
+  double v;
+  int64_t i;
+} keyed;
+
+static int by_index(const keyed *a, const keyed *b) {
+  return (a->i > b->i) - (a->i < b->i);
+}
+
+static int ascending(const void *pa, const void *pb) {
+  const keyed *a = pa, *b = pb;
+  bool na = a->v != a->v, nb = b->v != b->v; /* NaN last */
+  if (na || nb) return na && nb ? by_index(a, b) : na - nb;
+  return a->v < b->v ? -1 : a->v > b->v ? 1 : by_index(a, b);
+}
+
+dyn_status dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
+                       dyn_err *e) {
+  if (a->ndim != 1)
+    return dyn_fail(e, DYN_ESHAPE, "argsort: a vector is expected, not %d-d",
+                    a->ndim);
+  size_t n = (size_t)a->size[0];
+  keyed *k = dyn_alloc(n, sizeof *k);
+  if (!k) return dyn_fail(e, DYN_ENOMEM, "not enough memory to sort");
+  for (size_t i = 0; i < n; i++) {
+    double v = dyn_tensor_get(a, (ptrdiff_t)i * a->stride[0]);
+    k[i] = (keyed){descending ? -v : v, (int64_t)i};
+  }
+  qsort(k, n, sizeof *k, ascending);
+  for (size_t i = 0; i < n; i++) idx[i] = k[i].i;
+  dyn_free(k, n, sizeof *k);
+  return DYN_OK;
 }

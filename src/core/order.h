@@ -63,5 +63,8 @@ DYN_STATUS dyn_nonzero(dyn_tensor *r, const dyn_tensor *a, dyn_err *e);
 /* The elements (k) of 'a' where the mask, of its shape, is not 0. */
 DYN_STATUS dyn_compress(dyn_tensor *r, const dyn_tensor *a,
                         const dyn_tensor *mask, dyn_err *e);
+/* Indices that sort a row: idx has n items; ties by index; NaN last. */
+DYN_STATUS dyn_argsort(int64_t *idx, const dyn_tensor *a, bool descending,
+                       dyn_err *e);
 
 #endif

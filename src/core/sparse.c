@@ -3,10 +3,26 @@
 #include <string.h>
 
 void dyn_csr_free(dyn_csr *s) {
+  if (s->owners && --*s->owners > 0) {
+    *s = (dyn_csr){0};
+    return;
+  }
+  dyn_free(s->owners, 1, sizeof *s->owners);
   if (s->start) dyn_free(s->start, (size_t)s->nrow + 1, sizeof *s->start);
   if (s->col) dyn_free(s->col, (size_t)s->cap, sizeof *s->col);
   if (s->val) dyn_free(s->val, (size_t)s->cap, sizeof *s->val);
   *s = (dyn_csr){0};
+}
+
+DYN_STATUS dyn_csr_share(dyn_csr *dst, dyn_csr *src, dyn_err *e) {
+  if (!src->owners) {
+    src->owners = dyn_alloc(1, sizeof *src->owners);
+    if (!src->owners) return dyn_fail(e, DYN_ENOMEM, "no memory for a count");
+    *src->owners = 1;
+  }
+  ++*src->owners;
+  *dst = *src;
+  return DYN_OK;
 }
 
 DYN_STATUS dyn_csr_new(dyn_csr *s, ptrdiff_t nrow, ptrdiff_t ncol, int64_t nnz,
@@ -16,8 +32,8 @@ DYN_STATUS dyn_csr_new(dyn_csr *s, ptrdiff_t nrow, ptrdiff_t ncol, int64_t nnz,
                     nrow, ncol, (long long)nnz);
   dyn_csr r = {.nrow = nrow, .ncol = ncol, .cap = nnz ? nnz : 1};
   r.start = dyn_alloc((size_t)nrow + 1, sizeof *r.start);
-  r.col = dyn_alloc((size_t)r.cap, sizeof *r.col);
-  if (values) r.val = dyn_alloc((size_t)r.cap, sizeof *r.val);
+  r.col = dyn_alloc_raw((size_t)r.cap, sizeof *r.col);
+  if (values) r.val = dyn_alloc_raw((size_t)r.cap, sizeof *r.val);
   if (!r.start || !r.col || (values && !r.val)) {
     dyn_csr_free(&r);
     return dyn_fail(e, DYN_ENOMEM,

@@ -18,10 +18,14 @@ typedef struct dyn_csr {
   int32_t *col;
   float *val;
   int64_t cap; /* room in col and val */
+  int *owners; /* how many share the arrays; NULL: one does */
 } dyn_csr;
 
 void dyn_csr_free(dyn_csr *s);
-/* Room for nnz entries, start[] zeroed. DYN_EVALUE: sizes; DYN_ENOMEM. */
+/* Another owner of the same arrays, which nobody changes from now on. */
+DYN_STATUS dyn_csr_share(dyn_csr *dst, dyn_csr *src, dyn_err *e);
+/* Room for nnz entries, start[] zeroed, the entries not. DYN_EVALUE: sizes;
+** DYN_ENOMEM. */
 DYN_STATUS dyn_csr_new(dyn_csr *s, ptrdiff_t nrow, ptrdiff_t ncol, int64_t nnz,
                        bool values, dyn_err *e);
 static inline int64_t dyn_csr_nnz(const dyn_csr *s) {

@@ -1,6 +1,8 @@
 #include "core/tensor.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 struct dyn_storage {
   size_t bytes;
@@ -22,10 +24,10 @@ const char *dyn_type_name(dyn_type type) { return types[type].name; }
 
 /* ---- storage and views -------------------------------------------------- */
 
-static dyn_status make(dyn_tensor *dst, dyn_type type, int ndim,
-                       const ptrdiff_t *size, void *alloc(size_t, size_t),
-                       dyn_err *e) {
-  dyn_tensor t = {.type = type, .ndim = ndim};
+/* 'dst' is empty: only what is not zero is written. */
+static inline dyn_status make(dyn_tensor *dst, dyn_type type, int ndim,
+                              const ptrdiff_t *size,
+                              void *alloc(size_t, size_t), dyn_err *e) {
   size_t n = 1, most = PTRDIFF_MAX / dyn_type_size(type) - 64;
   if (ndim > DYN_MAXDIM)
     return dyn_fail(e, DYN_EVALUE, "more than %d dimensions", DYN_MAXDIM);
@@ -33,20 +35,23 @@ static dyn_status make(dyn_tensor *dst, dyn_type type, int ndim,
     if (size[d] < 0)
       return dyn_fail(e, DYN_EVALUE, "negative size %td in dimension %d",
                       size[d], d + 1);
-    t.size[d] = size[d];
-    t.stride[d] = (ptrdiff_t)n;
     if (size[d] && n > most / (size_t)size[d])
       return dyn_fail(e, DYN_ENOMEM, "tensor too large");
     n *= (size_t)size[d];
   }
   size_t bytes = sizeof(dyn_storage) + n * dyn_type_size(type);
-  t.st = alloc(1, bytes);
-  if (!t.st) return dyn_fail(e, DYN_ENOMEM, "no memory for %zu numbers", n);
-  t.st->bytes = bytes;
-  t.st->refs = 1;
-  t.st->version = 0;
-  t.data = t.st->data;
-  *dst = t;
+  dyn_storage *st = alloc(1, bytes);
+  if (!st) return dyn_fail(e, DYN_ENOMEM, "no memory for %zu numbers", n);
+  *st = (dyn_storage){.bytes = bytes, .refs = 1};
+  dst->st = st;
+  dst->data = st->data;
+  dst->type = type;
+  dst->ndim = ndim;
+  ptrdiff_t step = 1;
+  for (int d = ndim - 1; d >= 0; step *= size[d--]) {
+    dst->size[d] = size[d];
+    dst->stride[d] = step;
+  }
   return DYN_OK;
 }
 
@@ -58,6 +63,30 @@ dyn_status dyn_tensor_new(dyn_tensor *dst, dyn_type type, int ndim,
 dyn_status dyn_tensor_raw(dyn_tensor *dst, dyn_type type, int ndim,
                           const ptrdiff_t *size, dyn_err *e) {
   return make(dst, type, ndim, size, dyn_alloc_raw, e);
+}
+
+/* Of tensors over memory of somebody else; it never comes to the last one. */
+static dyn_storage lent = {.refs = INT_MAX / 2};
+
+void dyn_tensor_lend(dyn_tensor *dst, const dyn_tensor *like, void *memory) {
+  ptrdiff_t step = 1;
+  *dst = (dyn_tensor){
+      .st = &lent, .data = memory, .type = like->type, .ndim = like->ndim};
+  lent.refs = INT_MAX / 2;
+  for (int d = like->ndim - 1; d >= 0; step *= like->size[d--]) {
+    dst->size[d] = like->size[d];
+    dst->stride[d] = step;
+  }
+}
+
+dyn_status dyn_tensor_settle(dyn_tensor *t, dyn_err *e) {
+  dyn_tensor r = {0};
+  if (t->st != &lent) return DYN_OK;
+  dyn_status st = dyn_tensor_raw(&r, t->type, t->ndim, t->size, e);
+  if (st != DYN_OK) return st;
+  memcpy(r.data, t->data, dyn_tensor_len(t) * dyn_type_size(t->type));
+  *t = r;
+  return DYN_OK;
 }
 
 void dyn_tensor_free(dyn_tensor *t) {

@@ -42,6 +42,14 @@ DYN_STATUS dyn_tensor_new(dyn_tensor *dst, dyn_type type, int ndim,
 /* The same, but the elements are whatever was there: the caller writes all. */
 DYN_STATUS dyn_tensor_raw(dyn_tensor *dst, dyn_type type, int ndim,
                           const ptrdiff_t *size, dyn_err *e);
+/*
+** A tensor like the dense 'like' over memory of the caller, not written to yet.
+** It may be read, and be the result of one operation, but not shared, changed
+** in place or put on a tape before dyn_tensor_settle has moved its elements to
+** storage (DYN_ENOMEM: still lent). Settling another tensor does nothing.
+*/
+void dyn_tensor_lend(dyn_tensor *dst, const dyn_tensor *like, void *memory);
+DYN_STATUS dyn_tensor_settle(dyn_tensor *t, dyn_err *e);
 /* Drop the reference; 't' becomes empty. Safe to call twice. */
 void dyn_tensor_free(dyn_tensor *t);
 /* Another view of the same numbers. Never fails. */
@@ -87,6 +95,7 @@ bool dyn_tensor_expand(dyn_tensor *t, const dyn_tensor *like);
 unsigned dyn_tensor_version(const dyn_tensor *t);
 void dyn_tensor_touch(dyn_tensor *t);
 
+/* Elements: the product of the sizes. */
 size_t dyn_tensor_len(const dyn_tensor *t);
 /* Row-major without gaps? */
 bool dyn_tensor_dense(const dyn_tensor *t);
@@ -98,6 +107,7 @@ const char *dyn_tensor_shape(const dyn_tensor *t, char buf[DYN_SHAPELEN]);
 double dyn_tensor_get(const dyn_tensor *t, ptrdiff_t off);
 void dyn_tensor_set(dyn_tensor *t, ptrdiff_t off, double v);
 
+/* Bytes of an element, and the name of the type. */
 size_t dyn_type_size(dyn_type type);
 const char *dyn_type_name(dyn_type type); /* "float", "double" */
 

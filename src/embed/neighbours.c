@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/linalg.h"
+#include "core/ops.h"
 #include "embed/best.h"
 
 enum {
@@ -65,18 +66,150 @@ done:
   return st;
 }
 
-static dyn_status block(int32_t *id, double *sim, const dyn_tensor *x,
-                        const dyn_tensor *all, const int64_t *q, ptrdiff_t m,
-                        ptrdiff_t k, dyn_err *e) {
+/* ---- nearest rows ---------------------------------------------------------- */
+
+/* One search: unit rows in single precision, and of single rows in double. */
+typedef struct search {
+  const dyn_tensor *x; /* (n, d), as given; its rows are dense */
+  dyn_tensor all;      /* (n, d), float: unit rows */
+  double *length;      /* n */
+  double margin;       /* how far a float product may be off, twice */
+  int32_t *list;       /* BLOCK lists of LISTED candidates */
+  double *value;       /* their cosines */
+  ptrdiff_t n, d, k;
+} search;
+
+enum {
+  LISTED = 512 /* candidates of a row beyond which it is done in double */
+};
+
+static void search_free(search *t) {
+  dyn_tensor_free(&t->all);
+  dyn_free(t->length, (size_t)t->n + 1, sizeof *t->length);
+  dyn_free(t->list, (size_t)BLOCK * LISTED, sizeof *t->list);
+  dyn_free(t->value, (size_t)BLOCK * LISTED, sizeof *t->value);
+}
+
+/*
+** The product of two unit rows of length d is off by at most (d + 2) u, u the
+** rounding of a float (Higham 2002, 3.1), whatever the order of its sum; their
+** own rounding adds 2 u.
+*/
+static dyn_status search_new(search *t, const dyn_tensor *x, ptrdiff_t k,
+                             dyn_err *e) {
+  ptrdiff_t n = x->size[0], d = x->size[1];
+  *t = (search){.x = x, .n = n, .d = d, .k = k};
+  t->margin = 2 * ((double)d + 6) * 0x1p-24;
+  t->length = dyn_alloc((size_t)n + 1, sizeof *t->length);
+  t->list = dyn_alloc_raw((size_t)BLOCK * LISTED, sizeof *t->list);
+  t->value = dyn_alloc_raw((size_t)BLOCK * LISTED, sizeof *t->value);
+  if (!t->length || !t->list || !t->value)
+    return dyn_fail(e, DYN_ENOMEM, "neighbours: out of memory");
+  dyn_status st = dyn_tensor_new(&t->all, DYN_F32, 2, (ptrdiff_t[]){n, d}, e);
+#pragma omp parallel for schedule(static) if (st == DYN_OK)
+  for (ptrdiff_t i = 0; i < (st == DYN_OK ? n : 0); i++) {
+    double sum = 0;
+    float *row = dyn_f32(&t->all) + i * d;
+    for (ptrdiff_t j = 0; j < d; j++) {
+      double v = dyn_tensor_get(x, i * x->stride[0] + j * x->stride[1]);
+      sum += v * v;
+    }
+    t->length[i] = sqrt(sum);
+    for (ptrdiff_t j = 0; sum > 0 && j < d; j++)
+      row[j] = (float)(dyn_tensor_get(x, i * x->stride[0] + j * x->stride[1]) /
+                       t->length[i]);
+  }
+  return st;
+}
+
+DYN_WIDE static double dot_f32(const float *u, const float *v, ptrdiff_t d) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (ptrdiff_t j = 0; j < d; j++) sum += (double)u[j] * (double)v[j];
+  return sum;
+}
+
+DYN_WIDE static double dot_f64(const double *u, const double *v, ptrdiff_t d) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (ptrdiff_t j = 0; j < d; j++) sum += u[j] * v[j];
+  return sum;
+}
+
+/* Cosine of rows a and b, in double. */
+static double exact(const search *t, ptrdiff_t a, ptrdiff_t b) {
+  const dyn_tensor *x = t->x;
+  ptrdiff_t ld = x->stride[0];
+  if (!(t->length[a] > 0 && t->length[b] > 0)) return 0;
+  double sum = x->type == DYN_F32
+                   ? dot_f32(dyn_f32(x) + a * ld, dyn_f32(x) + b * ld, t->d)
+                   : dot_f64(dyn_f64(x) + a * ld, dyn_f64(x) + b * ld, t->d);
+  return sum / (t->length[a] * t->length[b]);
+}
+
+/* The k-th largest of the n numbers s but number 'self', or the smallest. */
+static float threshold(const float *s, ptrdiff_t n, ptrdiff_t self, ptrdiff_t k,
+                       double *best) {
+  ptrdiff_t have = 0;
+  float least = -2;
+  for (ptrdiff_t j = 0; j < n; j++) {
+    if ((have == k && !(s[j] > least)) || j == self) continue;
+    ptrdiff_t at = have < k ? have++ : k - 1;
+    for (; at > 0 && (double)s[j] > best[at - 1]; at--) best[at] = best[at - 1];
+    best[at] = (double)s[j];
+    if (have == k) least = (float)best[k - 1];
+  }
+  return least;
+}
+
+/* Row q from its products in single precision: what may belong to the k largest
+** is computed in double. False if that is too much. */
+static bool nearest(const search *t, int32_t *id, double *sim, const float *s,
+                    ptrdiff_t q, int32_t *list, double *value) {
+  float least = threshold(s, t->n, q, t->k, value);
+  double from = (double)least - t->margin;
+  ptrdiff_t count = 0;
+  for (ptrdiff_t j = 0; j < t->n; j++) {
+    if (!((double)s[j] >= from) || j == q) continue;
+    if (count == LISTED) return false;
+    list[count++] = (int32_t)j;
+  }
+  for (ptrdiff_t i = 0; i < count; i++) value[i] = exact(t, q, list[i]);
+  dyn_best(id, sim, value, count, 1, -1, t->k, false);
+  for (ptrdiff_t i = 0; i < t->k && id[i] >= 0; i++) id[i] = list[id[i]];
+  return true;
+}
+
+/* Row q in double from the start. */
+static dyn_status slowly(const search *t, int32_t *id, double *sim, ptrdiff_t q,
+                         dyn_err *e) {
+  double *s = dyn_alloc_raw((size_t)t->n, sizeof *s);
+  if (!s) return dyn_fail(e, DYN_ENOMEM, "neighbours: out of memory");
+#pragma omp parallel for schedule(static)
+  for (ptrdiff_t j = 0; j < t->n; j++) s[j] = exact(t, q, j);
+  dyn_best(id, sim, s, t->n, 1, q, t->k, false);
+  dyn_free(s, (size_t)t->n, sizeof *s);
+  return DYN_OK;
+}
+
+static dyn_status block(const search *t, int32_t *id, double *sim,
+                        const int64_t *q, ptrdiff_t m, dyn_err *e) {
   dyn_tensor some = {0}, s = {0};
+  ptrdiff_t k = t->k;
+  bool done[BLOCK];
   dyn_status st;
-  ptrdiff_t n = all->size[0];
-  DYN_TRY(units(&some, x, q, m, e));
-  DYN_TRY(product(&s, &some, all, e));
-#pragma omp parallel for schedule(static, 8)
+  DYN_TRY(dyn_tensor_raw(&some, DYN_F32, 2, (ptrdiff_t[]){m, t->d}, e));
   for (ptrdiff_t i = 0; i < m; i++)
-    dyn_best(id + i * k, sim + i * k, dyn_f64(&s) + i * n, n, 1, q[i], k,
-             false);
+    memcpy(dyn_f32(&some) + i * t->d, dyn_f32(&t->all) + q[i] * t->d,
+           (size_t)t->d * sizeof(float));
+  DYN_TRY(product(&s, &some, &t->all, e));
+#pragma omp parallel for schedule(dynamic, 8)
+  for (ptrdiff_t i = 0; i < m; i++)
+    done[i] = k <= LISTED &&
+              nearest(t, id + i * k, sim + i * k, dyn_f32(&s) + i * t->n, q[i],
+                      t->list + i * LISTED, t->value + i * LISTED);
+  for (ptrdiff_t i = 0; i < m; i++)
+    if (!done[i]) DYN_TRY(slowly(t, id + i * k, sim + i * k, q[i], e));
 done:
   dyn_tensor_free(&some), dyn_tensor_free(&s);
   return st;
@@ -85,21 +218,27 @@ done:
 dyn_status dyn_neighbours(int32_t *id, dyn_tensor *sim, const dyn_tensor *x,
                           const int64_t *q, ptrdiff_t nq, ptrdiff_t k,
                           dyn_err *e) {
-  dyn_tensor all = {0}, s = {0};
+  search t = {0};
+  dyn_tensor s = {0}, copy = {0};
   dyn_status st = check(x, q, nq, e);
   if (st != DYN_OK) return st;
   if (k < 1 || x->size[0] > INT32_MAX)
     return dyn_fail(e, DYN_EVALUE, "neighbours: %td of %td rows", k,
                     x->size[0]);
-  DYN_TRY(units(&all, x, NULL, x->size[0], e));
+  if (x->stride[1] != 1) {
+    DYN_TRY(dyn_convert(&copy, x, x->type, e));
+    x = &copy;
+  }
+  DYN_TRY(search_new(&t, x, k, e));
   DYN_TRY(dyn_tensor_new(&s, DYN_F64, 2, (ptrdiff_t[]){nq, k}, e));
   for (ptrdiff_t lo = 0; lo < nq; lo += BLOCK) {
     ptrdiff_t m = nq - lo < BLOCK ? nq - lo : BLOCK;
-    DYN_TRY(block(id + lo * k, dyn_f64(&s) + lo * k, x, &all, q + lo, m, k, e));
+    DYN_TRY(block(&t, id + lo * k, dyn_f64(&s) + lo * k, q + lo, m, e));
   }
   *sim = s;
   s = (dyn_tensor){0};
 done:
-  dyn_tensor_free(&all), dyn_tensor_free(&s);
+  search_free(&t);
+  dyn_tensor_free(&s), dyn_tensor_free(&copy);
   return st;
 }

@@ -1,6 +1,7 @@
 /*
-** neighbours.h -- nearest rows of a matrix by cosine: exact, in blocks of
-** matrix products. Also the cosines themselves, and rows drawn from names.
+** neighbours.h -- nearest rows of a matrix by cosine, and the cosines
+** themselves. Products of blocks in single precision say which rows can be among
+** the nearest; only these are compared in double, so that the result is exact.
 */
 #ifndef DYN_NEIGHBOURS_H
 #define DYN_NEIGHBOURS_H

@@ -9,10 +9,15 @@
 #include "embed/skipgram.h"
 #include "embed/walk.h"
 
+enum {
+  DYN_NODE2VEC_ROUND = 1024 /* walks between two questions to 'poll' */
+};
+
 typedef struct dyn_node2vec_opts {
   double p, q;
   int walks, length, epochs; /* walks of 'length' nodes from every node */
   dyn_skipgram_opts skipgram;
+  bool repel; /* entries below 0 are no edges to walk but keep nodes apart */
 } dyn_node2vec_opts;
 
 /*
@@ -25,5 +30,16 @@ typedef struct dyn_node2vec_opts {
 DYN_STATUS dyn_node2vec(dyn_tensor *r, const dyn_csr *adj,
                         const dyn_node2vec_opts *o, const dyn_poll *poll,
                         dyn_err *e);
+
+/*
+** A part of the same: walks number from .. to-1 of nodes x walks x epochs. 'from'
+** is a multiple of DYN_NODE2VEC_ROUND; 'state' (2 nodes, dim) of float, empty
+** where from = 0, is replaced by what the next part starts with. Its first half
+** are the vectors. Parts one after the other give the bytes of the whole.
+** DYN_EVALUE: from, to; DYN_ESHAPE: state. 'state' is unchanged on failure.
+*/
+DYN_STATUS dyn_node2vec_part(dyn_tensor *state, int64_t from, int64_t to,
+                             const dyn_csr *adj, const dyn_node2vec_opts *o,
+                             const dyn_poll *poll, dyn_err *e);
 
 #endif

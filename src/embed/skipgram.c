@@ -7,13 +7,10 @@
 #include <string.h>
 
 #include "embed/walk.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "embed/window.h"
 
 enum {
-  GROUP = 6,    /* output rows of one product: a target and five negatives */
+  GROUP = DYN_GROUP,
   UNIT = 32,    /* slices have a multiple of this many floats */
   WINDOW = 100, /* the largest */
   NEGATIVES = 64,
@@ -28,6 +25,7 @@ typedef struct window {
   const int32_t *seq; /* the sequence; contexts lo .. hi without 'at' */
   int lo, hi, at;
   int32_t fresh; /* the item that comes into reach next */
+  bool foe;      /* out[1] is to stay away from the target */
   int n;         /* output rows; 0: no window */
   float lr;
   int32_t out[1 + NEGATIVES]; /* the target, then distinct negatives */
@@ -45,136 +43,10 @@ struct dyn_skipgram {
   ptrdiff_t room;     /* scores of a window and a group */
   window *batch[2];   /* BATCH each: this one and the next */
   double cost[2]; /* seconds per sequence: one thread, the team; 0: unknown */
-  int wait, patience; /* pieces between two trials, until the next */
+  int wait, patience;  /* pieces between two trials, until the next */
+  dyn_skipgram *racer; /* copies with batches and scores of their own */
+  int racers;
 };
-
-typedef struct kernels {
-  void (*scores)(float *s, float *const *x, int m, float *const *y,
-                 ptrdiff_t d);
-  void (*gradient)(float *g, int n, float lr);
-  void (*move)(float *const *x, int m, const float *g, float *const *y,
-               ptrdiff_t d);
-} kernels;
-
-/* ---- the kernels ---------------------------------------------------------- */
-
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-
-typedef union bits {
-  float f;
-  int32_t i;
-} bits;
-
-/* exp by a polynomial (relative error 2e-7 up to |x| = 80): what the loop over
-** a window's scores can be vectorised with. */
-static inline float exp_fast(float x) {
-  x = x < -80 ? -80 : x > 80 ? 80 : x;
-  float z = x * 1.44269504f, r = z + 12582912.0f; /* 1.5 * 2^23: rounds */
-  bits whole = {.f = r}, scale;
-  float f = z - (r - 12582912.0f); /* 2^x = 2^whole 2^f, |f| <= 1/2 */
-  scale.i = (whole.i - 0x4B400000 + 127) * (1 << 23);
-  float p = 1.3333558e-3f;
-  p = p * f + 9.6181291e-3f;
-  p = p * f + 5.5504109e-2f;
-  p = p * f + 2.4022651e-1f;
-  p = p * f + 6.9314718e-1f;
-  p = p * f + 1.0f;
-  return p * scale.f;
-}
-
-static inline float sigmoid(float x) { return 1 / (1 + exp_fast(-x)); }
-
-#if defined(__x86_64__)
-
-#define TARGET              __attribute__((target("avx512f,avx512dq,fma")))
-#define NAME(fn)            fn##_avx512
-#define V                   __m512
-#define LANES               16
-#define BLOCK               2
-#define LOAD(p)             _mm512_loadu_ps(p)
-#define STORE(p, v)         _mm512_storeu_ps(p, v)
-#define SPLAT(x)            _mm512_set1_ps(x)
-#define FMA(a, b, c)        _mm512_fmadd_ps(a, b, c)
-#define ZERO                _mm512_setzero_ps()
-#define SUM4(r, a, b, c, d) sum4_avx512(r, a, b, c, d)
-
-TARGET static inline void sum4_avx512(float *r, __m512 a, __m512 b, __m512 c,
-                                      __m512 d) {
-  __m512 u = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-  __m512 v = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-  __m512d p = _mm512_castps_pd(u), q = _mm512_castps_pd(v);
-  __m512 t = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)),
-                           _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
-  __m256 h =
-      _mm256_add_ps(_mm512_castps512_ps256(t), _mm512_extractf32x8_ps(t, 1));
-  _mm_storeu_ps(
-      r, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
-}
-#include "embed/skipgram.inc"
-
-#define TARGET              __attribute__((target("avx2,fma")))
-#define NAME(fn)            fn##_avx2
-#define V                   __m256
-#define LANES               8
-#define BLOCK               1
-#define LOAD(p)             _mm256_loadu_ps(p)
-#define STORE(p, v)         _mm256_storeu_ps(p, v)
-#define SPLAT(x)            _mm256_set1_ps(x)
-#define FMA(a, b, c)        _mm256_fmadd_ps(a, b, c)
-#define ZERO                _mm256_setzero_ps()
-#define SUM4(r, a, b, c, d) sum4_avx2(r, a, b, c, d)
-
-TARGET static inline void sum4_avx2(float *r, __m256 a, __m256 b, __m256 c,
-                                    __m256 d) {
-  __m256 u = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-  __m256 v = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-  __m256d p = _mm256_castps_pd(u), q = _mm256_castps_pd(v);
-  __m256 t = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(p, q)),
-                           _mm256_castpd_ps(_mm256_unpackhi_pd(p, q)));
-  _mm_storeu_ps(
-      r, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
-}
-#include "embed/skipgram.inc"
-
-#endif
-
-/* Anything else: vectors as the compiler has them. */
-typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
-
-static inline void sum4_plain(float *r, quad a, quad b, quad c, quad d) {
-  r[0] = (a[0] + a[2]) + (a[1] + a[3]);
-  r[1] = (b[0] + b[2]) + (b[1] + b[3]);
-  r[2] = (c[0] + c[2]) + (c[1] + c[3]);
-  r[3] = (d[0] + d[2]) + (d[1] + d[3]);
-}
-
-#define TARGET
-#define NAME(fn)     fn##_plain
-#define V            quad
-#define LANES        4
-#define BLOCK        1
-#define LOAD(p)      (*(const quad *)(const void *)(p))
-#define STORE(p, v)  (*(quad *)(void *)(p) = (v))
-#define SPLAT(x)     ((quad){x, x, x, x})
-#define FMA(a, b, c) ((a) * (b) + (c))
-#define ZERO         ((quad){0, 0, 0, 0})
-#define SUM4         sum4_plain
-#include "embed/skipgram.inc"
-
-/* The widest that this processor has. */
-static const kernels *choose(void) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-    return &kernels_avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return &kernels_avx2;
-#endif
-  return &kernels_plain;
-}
 
 /* ---- the model ------------------------------------------------------------ */
 
@@ -195,13 +67,40 @@ static float *score(const dyn_skipgram *t, int slice, ptrdiff_t i, int group) {
          (i * t->groups + group) * t->room;
 }
 
-void dyn_skipgram_free(dyn_skipgram *t) {
-  if (!t) return;
-  dyn_free(t->noise, (size_t)t->n, sizeof *t->noise);
-  dyn_free(t->table, slice_size(t) * (size_t)t->slices, sizeof *t->table);
+/* What a thread needs for itself, beside the tables. */
+static void workplace_free(dyn_skipgram *t) {
   dyn_free(t->score, score_size(t) * (size_t)t->slices, sizeof *t->score);
   for (int i = 0; i < 2; i++) dyn_free(t->batch[i], BATCH, sizeof(window));
+}
+
+static bool workplace(dyn_skipgram *t) {
+  t->score = dyn_alloc(score_size(t) * (size_t)t->slices, sizeof *t->score);
+  for (int i = 0; i < 2; i++) t->batch[i] = dyn_alloc(BATCH, sizeof(window));
+  return t->score && t->batch[0] && t->batch[1];
+}
+
+void dyn_skipgram_free(dyn_skipgram *t) {
+  if (!t) return;
+  for (int i = 0; t->racer && i < t->racers; i++) workplace_free(&t->racer[i]);
+  dyn_free(t->racer, (size_t)t->racers, sizeof *t->racer);
+  dyn_free(t->noise, (size_t)t->n, sizeof *t->noise);
+  dyn_free(t->table, slice_size(t) * (size_t)t->slices, sizeof *t->table);
+  workplace_free(t);
   dyn_free(t, 1, sizeof *t);
+}
+
+/* A copy of the model for every thread: the same tables, another workplace. */
+static bool racers(dyn_skipgram *t) {
+  int n = omp_get_max_threads();
+  bool good = true;
+  t->racer = dyn_alloc((size_t)n, sizeof *t->racer);
+  if (!t->racer) return false;
+  t->racers = n;
+  for (int i = 0; i < n; i++) {
+    t->racer[i] = *t;
+    good = workplace(&t->racer[i]) && good;
+  }
+  return good;
 }
 
 static dyn_status check(const dyn_skipgram_opts *o, int32_t n, dyn_err *e) {
@@ -278,7 +177,7 @@ static void cut(dyn_skipgram *t) {
   t->slices = units < 4 ? 1 : units / 2;
   t->d = units / t->slices * UNIT;
   t->groups = (1 + t->o.negatives + GROUP - 1) / GROUP;
-  t->room = (2 * t->o.window + 1) * GROUP;
+  t->room = (2 * t->o.window + 2) * GROUP;
 }
 
 dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
@@ -293,9 +192,7 @@ dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
   cut(t);
   t->noise = dyn_alloc((size_t)n, sizeof *t->noise);
   t->table = dyn_alloc(slice_size(t) * (size_t)t->slices, sizeof *t->table);
-  t->score = dyn_alloc(score_size(t) * (size_t)t->slices, sizeof *t->score);
-  for (int i = 0; i < 2; i++) t->batch[i] = dyn_alloc(BATCH, sizeof(window));
-  st = t->noise && t->table && t->score && t->batch[0] && t->batch[1]
+  st = workplace(t) && t->noise && t->table
            ? noise(t, freq, e)
            : dyn_fail(e, DYN_ENOMEM, "skip-gram of %d x %d: out of memory",
                       (int)n, o->dim);
@@ -304,19 +201,55 @@ dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
     return st;
   }
   size_batch(t, freq);
+  if (o->race && !racers(t)) {
+    dyn_skipgram_free(t);
+    return dyn_fail(e, DYN_ENOMEM, "skip-gram: out of memory");
+  }
   start(t);
   *r = t;
   return DYN_OK;
 }
 
+/* The first 'rows' of the table, to r or from it. */
+static void copy_rows(dyn_tensor *r, const dyn_skipgram *t, ptrdiff_t rows,
+                      bool back) {
+  for (ptrdiff_t v = 0; v < rows; v++)
+    for (ptrdiff_t j = 0; j < t->o.dim; j++) {
+      float *own = &row(t, (int)(j / t->d), v)[j % t->d],
+            *other = &dyn_f32(r)[v * t->o.dim + j];
+      *(back ? own : other) = *(back ? other : own);
+    }
+}
+
+static dyn_status first_rows(dyn_tensor *r, const dyn_skipgram *t,
+                             ptrdiff_t rows, dyn_err *e) {
+  ptrdiff_t size[2] = {rows, t->o.dim};
+  dyn_status st = dyn_tensor_new(r, DYN_F32, 2, size, e);
+  if (st == DYN_OK) copy_rows(r, t, rows, false);
+  return st;
+}
+
 dyn_status dyn_skipgram_vectors(dyn_tensor *r, const dyn_skipgram *t,
                                 dyn_err *e) {
-  ptrdiff_t size[2] = {t->n, t->o.dim};
-  dyn_status st = dyn_tensor_new(r, DYN_F32, 2, size, e);
-  if (st != DYN_OK) return st;
-  for (ptrdiff_t v = 0; v < t->n; v++)
-    for (ptrdiff_t j = 0; j < t->o.dim; j++)
-      dyn_f32(r)[v * t->o.dim + j] = row(t, (int)(j / t->d), v)[j % t->d];
+  return first_rows(r, t, t->n, e);
+}
+
+dyn_status dyn_skipgram_state(dyn_tensor *r, const dyn_skipgram *t,
+                              dyn_err *e) {
+  return first_rows(r, t, 2 * (ptrdiff_t)t->n, e);
+}
+
+dyn_status dyn_skipgram_restore(dyn_skipgram *t, const dyn_tensor *state,
+                                dyn_err *e) {
+  char buf[DYN_SHAPELEN];
+  if (state->type != DYN_F32 || state->ndim != 2 ||
+      state->size[0] != 2 * (ptrdiff_t)t->n || state->size[1] != t->o.dim ||
+      !dyn_tensor_dense(state))
+    return dyn_fail(e, DYN_ESHAPE,
+                    "skip-gram: a state of %s, not %dx%d of float",
+                    dyn_tensor_shape(state, buf), 2 * (int)t->n, t->o.dim);
+  dyn_tensor view = *state;
+  copy_rows(&view, t, 2 * (ptrdiff_t)t->n, true);
   return DYN_OK;
 }
 
@@ -330,16 +263,24 @@ typedef struct job {
   int64_t nseq, first, batches;
   int len, steps;
   double from, to;
-  const kernels *k;
+  const dyn_window_kernels *k;
   atomic_uint turn; /* of the meetings of the threads */
   atomic_int here;
   dyn_rng lane[NLANE]; /* the random stream of each sequence */
 } job;
 
-/* Negatives of a window: distinct, and not its target. */
-static int draw(const dyn_skipgram *t, int32_t *out, dyn_rng *g) {
+/* Negatives of a window: distinct, and not its target; first one that is to stay
+** away from it. */
+static int draw(const dyn_skipgram *t, int32_t *out, bool *foe, dyn_rng *g) {
+  const dyn_csr *apart = t->o.apart;
   int n = 1;
-  for (int i = 0; i < t->o.negatives; i++) {
+  if (apart && apart->start[out[0] + 1] > apart->start[out[0]]) {
+    int64_t lo = apart->start[out[0]];
+    out[n] = apart->col[lo + dyn_rng_below(g, apart->start[out[0] + 1] - lo)];
+    n += out[n] != out[0];
+  }
+  *foe = n > 1;
+  for (int i = n - 1; i < t->o.negatives; i++) {
     int32_t v = (int32_t)dyn_alias_draw(t->noise, t->n, dyn_rng_next(g));
     bool fresh = true;
     for (int j = 0; j < n; j++) fresh = fresh && out[j] != v;
@@ -374,17 +315,19 @@ static void make(job *r, int64_t b, int l) {
     w->lr = (float)(t->o.lr * (done < 0.9999 ? 1 - done : 1e-4));
     w->fresh = seq[at + t->o.window < n ? at + t->o.window : n - 1];
     w->out[0] = seq[at];
-    w->n = draw(t, w->out, &r->lane[l]);
+    w->n = draw(t, w->out, &w->foe, &r->lane[l]);
   }
 }
 
 /* ---- training them -------------------------------------------------------- */
 
-/* Rows of a slice that a window needs: contexts into x, returns how many. */
+/* Rows of a slice that a window needs: contexts into x, returns how many. Last the
+** target's own where it has to get away from an item. */
 static int contexts(float **x, const dyn_skipgram *t, const window *w, int s) {
   int m = 0;
   for (int i = w->lo; i <= w->hi; i++)
     if (i != w->at) x[m++] = row(t, s, w->seq[i]);
+  if (w->foe) x[m++] = row(t, s, w->out[0]);
   return m;
 }
 
@@ -415,7 +358,7 @@ static void prefetch(const dyn_skipgram *t, const window *w, int s) {
 static void look(const job *r, int64_t b, int id, int n) {
   const dyn_skipgram *t = r->t;
   const window *w = t->batch[b & 1];
-  float *x[2 * WINDOW], *y[GROUP];
+  float *x[2 * WINDOW + 1], *y[GROUP];
   for (int i = 0; i < t->lanes * t->stride; i++, w++)
     for (int s = id; w->n > 0 && s < t->slices; s += n) {
       int m = contexts(x, t, w, s);
@@ -424,6 +367,15 @@ static void look(const job *r, int64_t b, int id, int n) {
         r->k->scores(score(t, s, i, g), x, m, y, t->d);
       }
     }
+}
+
+/* The last row, the target's own, moves away from the second output, which the
+** contexts have nothing to do with; by as much as there are contexts, each of
+** which may have pulled the target there. */
+static void only_foes(float *g, int group, int m) {
+  for (int k = 0; group == 0 && k < m - 1; k++) g[k * GROUP + 1] = 0;
+  for (int o = 0; o < GROUP; o++)
+    g[(m - 1) * GROUP + o] *= group == 0 && o == 1 ? (float)(m - 1) : 0;
 }
 
 /* g (m, GROUP) = lr (label - sigmoid(score)) of a window, slices in order. */
@@ -440,17 +392,18 @@ static void gradients(float *g, const job *r, const window *w, int i, int group,
   for (int k = 0; group == 0 && k < m; k++) g[k * GROUP] += w->lr;
   for (int o = w->n - group * GROUP; o < GROUP; o++)
     for (int k = 0; k < m; k++) g[k * GROUP + o] = 0;
+  if (w->foe) only_foes(g, group, m);
 }
 
 /* Second pass: these slices move. */
 static void move(const job *r, int64_t b, int id, int n) {
   const dyn_skipgram *t = r->t;
   const window *w = t->batch[b & 1];
-  float *x[2 * WINDOW], *y[GROUP], g[(2 * WINDOW + 1) * GROUP];
+  float *x[2 * WINDOW + 1], *y[GROUP], g[(2 * WINDOW + 2) * GROUP];
   for (int i = 0; i < t->lanes * t->stride; i++, w++) {
     for (int s = id; b + 1 < r->batches && s < t->slices; s += n)
       prefetch(t, &t->batch[(b + 1) & 1][i], s);
-    int m = w->hi - w->lo;
+    int m = w->hi - w->lo + w->foe;
     for (int k = 0; k * GROUP < w->n; k++) {
       gradients(g, r, w, i, k, m);
       for (int s = id; s < t->slices; s += n) {
@@ -525,22 +478,41 @@ static void run(job *r) {
   *cost = *cost > 0 ? 0.5 * (*cost + now) : now;
 }
 
+/* Train on sequences lo .. of a round, a piece. */
+static void piece(dyn_skipgram *t, const job *all, int64_t lo, bool alone) {
+  int64_t n = all->nseq - lo < PIECE ? all->nseq - lo : PIECE;
+  double each = (all->to - all->from) / (double)all->nseq;
+  job r = {.t = t,
+           .seq = all->seq + lo * all->len,
+           .nseq = n,
+           .first = all->first + lo,
+           .batches = (n + t->lanes - 1) / t->lanes * all->steps,
+           .len = all->len,
+           .steps = all->steps,
+           .from = all->from + each * (double)lo,
+           .to = all->from + each * (double)(lo + n),
+           .k = all->k};
+  if (alone)
+    work(&r, 0, 1);
+  else
+    run(&r);
+}
+
 void dyn_skipgram_round(dyn_skipgram *t, const int32_t *seq, int64_t nseq,
                         int len, int64_t first, double from, double to) {
-  for (int64_t lo = 0; lo < nseq; lo += PIECE) {
-    int64_t n = nseq - lo < PIECE ? nseq - lo : PIECE;
-    int steps = (len + t->stride - 1) / t->stride;
-    double each = (to - from) / (double)nseq;
-    job r = {.t = t,
-             .seq = seq + lo * len,
-             .nseq = n,
-             .first = first + lo,
-             .batches = (n + t->lanes - 1) / t->lanes * steps,
+  job all = {.seq = seq,
+             .nseq = nseq,
+             .first = first,
              .len = len,
-             .steps = steps,
-             .from = from + each * (double)lo,
-             .to = from + each * (double)(lo + n),
-             .k = choose()};
-    run(&r);
+             .steps = (len + t->stride - 1) / t->stride,
+             .from = from,
+             .to = to,
+             .k = dyn_window_choose()};
+  if (t->racer) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(t->racers)
+    for (int64_t lo = 0; lo < nseq; lo += PIECE)
+      piece(&t->racer[omp_get_thread_num()], &all, lo, true);
+  } else {
+    for (int64_t lo = 0; lo < nseq; lo += PIECE) piece(t, &all, lo, false);
   }
 }

@@ -15,12 +15,20 @@
 #ifndef DYN_SKIPGRAM_H
 #define DYN_SKIPGRAM_H
 
-#include "core/tensor.h"
+#include "core/sparse.h"
 
 typedef struct dyn_skipgram_opts {
   int dim, window, negatives;
   double lr; /* decays linearly to lr / 10^4 */
   uint64_t seed;
+  /* Row v: items that are to stay away from item v. In every window of v one of
+     them is a negative of v itself, counted as often as there are contexts
+     (after SIGNet: Islam, Prakash and Ramakrishnan, PAKDD 2018). NULL: none;
+     borrowed. */
+  const dyn_csr *apart;
+  /* Threads take sequences of their own and write to the tables without asking
+     (Hogwild: Recht et al., NIPS 2011): not reproducible with more than one. */
+  bool race;
 } dyn_skipgram_opts;
 
 typedef struct dyn_skipgram dyn_skipgram;
@@ -42,6 +50,12 @@ void dyn_skipgram_free(dyn_skipgram *t);
 */
 void dyn_skipgram_round(dyn_skipgram *t, const int32_t *seq, int64_t nseq,
                         int len, int64_t first, double from, double to);
+/* All that training has changed: vectors, then output rows, (2 n, dim) of float;
+** and back into a model made alike, which goes on as if it had not stopped.
+** DYN_ESHAPE. */
+DYN_STATUS dyn_skipgram_state(dyn_tensor *r, const dyn_skipgram *t, dyn_err *e);
+DYN_STATUS dyn_skipgram_restore(dyn_skipgram *t, const dyn_tensor *state,
+                                dyn_err *e);
 /* The vectors, (n, dim) of float. */
 DYN_STATUS dyn_skipgram_vectors(dyn_tensor *r, const dyn_skipgram *t,
                                 dyn_err *e);

@@ -5,34 +5,50 @@
 
 #include "core/linalg.h"
 #include "core/ops.h"
-#include "core/rng.h"
+#include "embed/chebyshev.h"
 
 enum {
-  B = 16,      /* columns of a block */
-  CHUNKS = 16, /* parts of a product over all nodes, added in order */
-  DENSE = 900  /* nodes up to which LAPACK does it all */
+  B = 16,     /* columns of a block */
+  DENSE = 900 /* nodes up to which LAPACK does it all */
 };
 
+/* Residuals below this need double precision. */
+#define FLOAT_TOL 5e-6
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static dyn_status matrix(dyn_tensor *t, ptrdiff_t n, ptrdiff_t m, dyn_err *e) {
+  return dyn_tensor_new(t, DYN_F64, 2, (ptrdiff_t[]){n, m}, e);
+}
+
+/* By rows, for a block of columns: columns alone would each read the whole. */
+static void fix_block(double *u, ptrdiff_t n, ptrdiff_t k, ptrdiff_t width) {
+  double best[B] = {0};
+  for (ptrdiff_t i = 0; i < n; i++)
+    for (ptrdiff_t j = 0; j < width; j++)
+      if (fabs(u[i * k + j]) > fabs(best[j]) * (1 + 1e-9))
+        best[j] = u[i * k + j];
+  for (ptrdiff_t i = 0; i < n; i++)
+    for (ptrdiff_t j = 0; j < width; j++)
+      if (best[j] < 0) u[i * k + j] = -u[i * k + j];
+}
+
 void dyn_fix_signs(double *u, ptrdiff_t n, ptrdiff_t k) {
-  for (ptrdiff_t j = 0; j < k; j++) {
-    double best = 0;
-    for (ptrdiff_t i = 0; i < n; i++)
-      if (fabs(u[i * k + j]) > fabs(best) * (1 + 1e-9)) best = u[i * k + j];
-    if (best >= 0) continue;
-    for (ptrdiff_t i = 0; i < n; i++) u[i * k + j] = -u[i * k + j];
-  }
+#pragma omp parallel for schedule(static)
+  for (ptrdiff_t j = 0; j < k; j += B)
+    fix_block(u + j, n, k, smaller(B, k - j));
 }
 
 /* ---- the operator --------------------------------------------------------- */
 
 /* S = D^-1/2 A D^-1/2 and its trivial eigenvectors: t[v] is the entry of that
-** of v's component, 0 where there is none. */
+** of v's component, 0 where there is none. Or S = A / bound, which has none. */
 typedef struct problem {
   const dyn_csr *a;
   ptrdiff_t n;
+  double bound;  /* of the norm of A; 0: a Laplacian */
   double *scale; /* D^-1/2, 0 for a node without edges */
   double *t;
-  double *sum;    /* room for B sums per component */
   int32_t *label; /* component of a node */
   int32_t count;
   int64_t trivial; /* components with a trivial vector */
@@ -42,7 +58,6 @@ static void problem_free(problem *p) {
   size_t n = (size_t)p->n + 1;
   dyn_free(p->scale, n, sizeof *p->scale);
   dyn_free(p->t, n, sizeof *p->t);
-  dyn_free(p->sum, n * B, sizeof *p->sum);
   dyn_free(p->label, n, sizeof *p->label);
 }
 
@@ -50,27 +65,28 @@ static double entry(const dyn_csr *a, int64_t k) {
   return a->val ? (double)a->val[k] : 1;
 }
 
-/* The value at (i, j), 0 if there is none. */
-static double value_at(const dyn_csr *a, ptrdiff_t i, ptrdiff_t j) {
-  int64_t lo = a->start[i], hi = a->start[i + 1];
-  while (lo < hi) {
-    int64_t mid = lo + (hi - lo) / 2;
-    if (a->col[mid] < j)
-      lo = mid + 1;
-    else
-      hi = mid;
-  }
-  return lo < a->start[i + 1] && a->col[lo] == j ? entry(a, lo) : 0;
-}
-
+/* Rows are sorted, so that the entries of row j are met in their order as those
+** of column j are: next[j] is the first that was not. */
 static dyn_status symmetric(const dyn_csr *a, dyn_err *e) {
-  for (ptrdiff_t i = 0; i < a->nrow; i++)
-    for (int64_t k = a->start[i]; k < a->start[i + 1]; k++)
-      if (!isfinite(entry(a, k)) || entry(a, k) != value_at(a, a->col[k], i))
-        return dyn_fail(e, DYN_EVALUE,
-                        "spectral: entries (%td, %d) and (%d, %td) differ",
-                        i + 1, (int)a->col[k] + 1, (int)a->col[k] + 1, i + 1);
-  return DYN_OK;
+  size_t n = (size_t)a->nrow + 1;
+  int64_t *next = dyn_alloc_raw(n, sizeof *next);
+  dyn_status st = DYN_OK;
+  if (!next) return dyn_fail(e, DYN_ENOMEM, "spectral: out of memory");
+  memcpy(next, a->start, n * sizeof *next);
+  for (ptrdiff_t i = 0; i < a->nrow && st == DYN_OK; i++)
+    for (int64_t k = a->start[i]; k < a->start[i + 1]; k++) {
+      int32_t j = a->col[k];
+      int64_t back = next[j]++;
+      if (back < a->start[j + 1] && a->col[back] == i &&
+          isfinite(entry(a, k)) && entry(a, k) == entry(a, back))
+        continue;
+      st = dyn_fail(e, DYN_EVALUE,
+                    "spectral: entries (%td, %d) and (%d, %td) differ", i + 1,
+                    (int)j + 1, (int)j + 1, i + 1);
+      break;
+    }
+  dyn_free(next, n, sizeof *next);
+  return st;
 }
 
 /* Label the component of 'root'; false if it has a negative weight. */
@@ -91,21 +107,34 @@ static bool flood(problem *p, ptrdiff_t root, int32_t *queue) {
   double total = 0;
   for (ptrdiff_t i = 0; i < tail; i++)
     total += p->scale[queue[i]] > 0 ? pow(p->scale[queue[i]], -2) : 0;
+  positive = positive && p->bound == 0;
   for (ptrdiff_t i = 0; positive && total > 0 && i < tail; i++)
     if (p->scale[queue[i]] > 0)
       p->t[queue[i]] = 1 / (p->scale[queue[i]] * sqrt(total));
   return positive && total > 0;
 }
 
-static dyn_status setup(problem *p, const dyn_csr *a, dyn_err *e) {
+/* The norm of A is at most the largest sqrt(d_u d_v) over its entries. */
+static void use_adjacency(problem *p) {
+  double most = 0;
+  for (ptrdiff_t v = 0; v < p->n; v++)
+    for (int64_t k = p->a->start[v]; k < p->a->start[v + 1]; k++) {
+      double s = p->scale[v] * p->scale[p->a->col[k]];
+      if (s > 0 && 1 / s > most) most = 1 / s;
+    }
+  p->bound = most > 0 ? most : 1;
+  for (ptrdiff_t v = 0; v < p->n; v++) p->scale[v] = 1 / sqrt(p->bound);
+}
+
+static dyn_status setup(problem *p, const dyn_csr *a, bool adjacency,
+                        dyn_err *e) {
   size_t n = (size_t)a->nrow + 1;
   *p = (problem){.a = a, .n = a->nrow};
   int32_t *queue = dyn_alloc(n, sizeof *queue);
   p->scale = dyn_alloc(n, sizeof *p->scale);
   p->t = dyn_alloc(n, sizeof *p->t);
-  p->sum = dyn_alloc(n * B, sizeof *p->sum);
   p->label = dyn_alloc(n, sizeof *p->label);
-  if (!queue || !p->scale || !p->t || !p->sum || !p->label) {
+  if (!queue || !p->scale || !p->t || !p->label) {
     dyn_free(queue, n, sizeof *queue);
     return dyn_fail(e, DYN_ENOMEM, "spectral: out of memory");
   }
@@ -116,6 +145,7 @@ static dyn_status setup(problem *p, const dyn_csr *a, dyn_err *e) {
     p->scale[v] = d > 0 ? 1 / sqrt(d) : 0;
     p->label[v] = -1;
   }
+  if (adjacency) use_adjacency(p);
   for (ptrdiff_t v = 0; v < p->n; v++) {
     if (p->label[v] >= 0) continue;
     p->trivial += flood(p, v, queue);
@@ -125,25 +155,14 @@ static dyn_status setup(problem *p, const dyn_csr *a, dyn_err *e) {
   return DYN_OK;
 }
 
-/* Take the trivial vectors out of w (n, B). */
-static void deflate(const problem *p, double *w) {
-  memset(p->sum, 0, (size_t)p->count * B * sizeof *p->sum);
-  for (ptrdiff_t v = 0; v < p->n; v++)
-    for (int j = 0; j < B; j++)
-      p->sum[p->label[v] * B + j] += p->t[v] * w[v * B + j];
-  for (ptrdiff_t v = 0; v < p->n; v++)
-    for (int j = 0; j < B; j++)
-      w[v * B + j] -= p->t[v] * p->sum[p->label[v] * B + j];
-}
-
-/* w (n, B) = S x, the rows of x 'ld' numbers apart. */
-static void apply(const problem *p, double *w, const double *x, ptrdiff_t ld) {
+/* w = S x, both (n, B). */
+static void apply(const problem *p, double *w, const double *x) {
 #pragma omp parallel for schedule(dynamic, 64)
   for (ptrdiff_t v = 0; v < p->n; v++) {
     double sum[B] = {0};
     for (int64_t k = p->a->start[v]; k < p->a->start[v + 1]; k++) {
       ptrdiff_t u = p->a->col[k];
-      const double *row = x + u * ld;
+      const double *row = x + u * B;
       double c = entry(p->a, k) * p->scale[u];
 #pragma omp simd
       for (int j = 0; j < B; j++) sum[j] += c * row[j];
@@ -152,250 +171,126 @@ static void apply(const problem *p, double *w, const double *x, ptrdiff_t ld) {
   }
 }
 
-/* ---- block Lanczos -------------------------------------------------------- */
+/* ---- large problems ------------------------------------------------------- */
 
-typedef struct lanczos {
-  const problem *p;
-  ptrdiff_t n, m;             /* nodes; columns of the basis when it is full */
-  dyn_tensor v;               /* (n, m + B): basis, then the next block */
-  dyn_tensor w;               /* (n, B) */
-  dyn_tensor h;               /* (m, m): v' S v */
-  dyn_tensor r;               /* (B, B): coupling of the next block */
-  dyn_tensor part[CHUNKS], c; /* (m + B, B) each */
-} lanczos;
-
-static void lanczos_free(lanczos *t) {
-  dyn_tensor_free(&t->v), dyn_tensor_free(&t->w), dyn_tensor_free(&t->h);
-  dyn_tensor_free(&t->r), dyn_tensor_free(&t->c);
-  for (int i = 0; i < CHUNKS; i++) dyn_tensor_free(&t->part[i]);
-}
-
-static dyn_status matrix(dyn_tensor *t, ptrdiff_t n, ptrdiff_t m, dyn_err *e) {
-  return dyn_tensor_new(t, DYN_F64, 2, (ptrdiff_t[]){n, m}, e);
-}
-
-static dyn_status lanczos_new(lanczos *t, const problem *p, ptrdiff_t m,
-                              dyn_err *e) {
-  dyn_status st;
-  *t = (lanczos){.p = p, .n = p->n, .m = m};
-  DYN_TRY(matrix(&t->v, t->n, m + B, e));
-  DYN_TRY(matrix(&t->w, t->n, B, e));
-  DYN_TRY(matrix(&t->h, m, m, e));
-  DYN_TRY(matrix(&t->r, B, B, e));
-  DYN_TRY(matrix(&t->c, m + B, B, e));
-  for (int i = 0; i < CHUNKS; i++) DYN_TRY(matrix(&t->part[i], m + B, B, e));
-done:
-  return st;
-}
-
-/* Borrowed view of rows lo .. lo+n-1 and columns 0 .. m-1 of a matrix. */
-static dyn_tensor corner(const dyn_tensor *t, ptrdiff_t lo, ptrdiff_t n,
-                         ptrdiff_t m) {
-  dyn_tensor v = *t;
-  v.data = dyn_f64(t) + lo * t->stride[0];
-  v.size[0] = n;
-  v.size[1] = m;
-  return v;
-}
-
-/* c = v' w for the first j columns of v: a fixed number of parts in order. */
-static dyn_status inner(lanczos *t, ptrdiff_t j, dyn_err *e) {
-  dyn_status st[CHUNKS];
-#pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i < CHUNKS; i++) {
-    ptrdiff_t lo = t->n * i / CHUNKS, hi = t->n * (i + 1) / CHUNKS;
-    dyn_tensor v = corner(&t->v, lo, hi - lo, j), vt;
-    dyn_tensor w = corner(&t->w, lo, hi - lo, B),
-               c = corner(&t->part[i], 0, j, B);
-    vt = v;
-    vt.size[0] = v.size[1], vt.size[1] = v.size[0];
-    vt.stride[0] = v.stride[1], vt.stride[1] = v.stride[0];
-    st[i] = dyn_gemm_(&c, 1, &vt, &w, 0, NULL);
-  }
-  double *c = dyn_f64(&t->c);
-  memset(c, 0, (size_t)(j * B) * sizeof *c);
-  for (int i = 0; i < CHUNKS; i++) {
-    if (st[i] != DYN_OK)
-      return dyn_fail(e, st[i], "spectral: a matrix product failed");
-    for (ptrdiff_t k = 0; k < j * B; k++) c[k] += dyn_f64(&t->part[i])[k];
-  }
-  return DYN_OK;
-}
-
-/* w -= v v' w twice, for the first j columns of v; the sum of both v' w goes to
-** columns at .. at+B-1 of h unless at < 0. */
-static dyn_status orthogonalise(lanczos *t, ptrdiff_t j, ptrdiff_t at,
-                                dyn_err *e) {
-  double *h = dyn_f64(&t->h);
-  for (int pass = 0; pass < 2; pass++) {
-    deflate(t->p, dyn_f64(&t->w));
-    dyn_status st = inner(t, j, e);
-    if (st != DYN_OK) return st;
-    dyn_tensor v = corner(&t->v, 0, t->n, j), c = corner(&t->c, 0, j, B);
-    st = dyn_gemm_(&t->w, -1, &v, &c, 1, e);
-    if (st != DYN_OK) return st;
-    for (ptrdiff_t i = 0; at >= 0 && i < j; i++)
-      for (int k = 0; k < B; k++) {
-        double *x = &h[i * t->m + at + k];
-        *x = dyn_f64(&c)[i * B + k] + (pass ? *x : 0);
-        h[(at + k) * t->m + i] = *x;
-      }
-  }
-  return DYN_OK;
-}
-
-/* w = q r; q goes to columns at .. at+B-1 of v and, if r is wanted, r to t->r. */
-static dyn_status append(lanczos *t, ptrdiff_t at, bool *full, dyn_err *e) {
-  dyn_tensor q = {0}, r = {0};
-  dyn_status st = dyn_qr(&q, &r, &t->w, e);
-  if (st != DYN_OK) return st;
-  ptrdiff_t ld = t->v.stride[0];
-  memcpy(dyn_f64(&t->w), dyn_f64(&q), (size_t)(t->n * B) * sizeof(double));
-  memcpy(dyn_f64(&t->r), dyn_f64(&r), B * B * sizeof(double));
-  for (ptrdiff_t i = 0; i < t->n; i++)
-    memcpy(dyn_f64(&t->v) + i * ld + at, dyn_f64(&q) + i * B,
-           B * sizeof(double));
-  *full = true;
-  for (int j = 0; j < B; j++) *full = *full && dyn_f64(&r)[j * B + j] > 1e-10;
-  dyn_tensor_free(&q), dyn_tensor_free(&r);
-  return DYN_OK;
+static void symmetric_free(dyn_symmetric *s, int64_t nnz) {
+  size_t n = (size_t)s->n + 1;
+  dyn_free(s->start, n, sizeof *s->start);
+  dyn_free(s->col, (size_t)nnz, sizeof *s->col);
+  dyn_free(s->val, (size_t)nnz, dyn_type_size(s->type));
+  dyn_free(s->t, n, sizeof *s->t);
+  dyn_free(s->part, n, sizeof *s->part);
 }
 
 /*
-** The next block from w, orthogonal to the first j columns. Where w has lost
-** rank (an invariant subspace) random columns take the place of what is
-** missing; their coupling to the basis is zero.
+** order[i] = the node in row i: components one after the other, in each the nodes
+** with most edges first, so that the rows which all others read stay in the
+** cache. Counting sorts, by degree and then by component.
 */
-static dyn_status next_block(lanczos *t, ptrdiff_t j, dyn_rng *g, dyn_err *e) {
-  double keep[B * B];
-  bool full;
-  dyn_status st = append(t, j, &full, e);
-  memcpy(keep, dyn_f64(&t->r), sizeof keep);
-  if (st != DYN_OK || full) return st;
-  for (int c = 0; c < B; c++) {
-    if (keep[c * B + c] > 1e-10) continue;
-    for (int k = 0; k < B; k++) keep[c * B + k] = 0;
-    for (ptrdiff_t i = 0; i < t->n; i++)
-      dyn_f64(&t->w)[i * B + c] = dyn_rng_normal(g);
-  }
-  for (int pass = 0; pass < 2 && st == DYN_OK; pass++) {
-    st = orthogonalise(t, j, -1, e);
-    if (st == DYN_OK) st = append(t, j, &full, e);
-  }
-  memcpy(dyn_f64(&t->r), keep, sizeof keep);
-  return st;
+static dyn_status arrange(int32_t *order, int64_t *part, const problem *p,
+                          dyn_err *e) {
+  const dyn_csr *a = p->a;
+  size_t n = (size_t)p->n, room = n + 2;
+  int64_t *begin = dyn_alloc(room, sizeof *begin);
+  int32_t *some = dyn_alloc(n, sizeof *some);
+  bool good = begin && some;
+  for (ptrdiff_t v = 0; good && v < p->n; v++)
+    begin[p->n - smaller(a->start[v + 1] - a->start[v], p->n) + 1]++;
+  for (size_t i = 1; good && i < room; i++) begin[i] += begin[i - 1];
+  for (ptrdiff_t v = 0; good && v < p->n; v++)
+    some[begin[p->n - smaller(a->start[v + 1] - a->start[v], p->n)]++] =
+        (int32_t)v;
+  for (ptrdiff_t v = 0; good && v < p->n; v++) part[p->label[v] + 1]++;
+  for (int32_t c = 0; good && c < p->count; c++) part[c + 1] += part[c];
+  if (good) memcpy(begin, part, (size_t)p->count * sizeof *begin);
+  for (size_t i = 0; good && i < n; i++)
+    order[begin[p->label[some[i]]]++] = some[i];
+  dyn_free(begin, room, sizeof *begin);
+  dyn_free(some, n, sizeof *some);
+  return good ? DYN_OK : dyn_fail(e, DYN_ENOMEM, "spectral: out of memory");
 }
 
-/* Grow the basis from 'j' columns to m. */
-static dyn_status expand(lanczos *t, ptrdiff_t j, dyn_rng *g, dyn_err *e) {
-  for (; j < t->m; j += B) {
-    dyn_status st;
-    apply(t->p, dyn_f64(&t->w), dyn_f64(&t->v) + j, t->v.stride[0]);
-    st = orthogonalise(t, j + B, j, e);
-    if (st == DYN_OK) st = next_block(t, j + B, g, e);
-    if (st != DYN_OK) return st;
-  }
-  return DYN_OK;
+static void put_value(dyn_symmetric *s, int64_t k, double v) {
+  if (s->type == DYN_F32)
+    ((float *)s->val)[k] = (float)v;
+  else
+    ((double *)s->val)[k] = v;
 }
 
-/* Ritz vectors of the 'k' largest values: y (m, k), theta (k), descending, and
-** the largest residual of the first 'want'. */
-static dyn_status ritz(const lanczos *t, dyn_tensor *y, dyn_tensor *theta,
-                       ptrdiff_t k, ptrdiff_t want, double *residual,
-                       dyn_err *e) {
-  dyn_tensor w = {0}, z = {0};
-  ptrdiff_t m = t->m;
-  dyn_status st;
-  DYN_TRY(dyn_eigh(&w, &z, &t->h, e));
-  DYN_TRY(matrix(y, m, k, e));
-  DYN_TRY(dyn_tensor_new(theta, DYN_F64, 1, &k, e));
-  *residual = 0;
-  for (ptrdiff_t j = 0; j < k; j++) {
-    double norm = 0;
-    dyn_f64(theta)[j] = dyn_f64(&w)[m - 1 - j];
-    for (ptrdiff_t i = 0; i < m; i++)
-      dyn_f64(y)[i * k + j] = dyn_f64(&z)[i * m + m - 1 - j];
-    for (int a = 0; a < B; a++) {
-      double s = 0;
-      for (int b = 0; b < B; b++)
-        s += dyn_f64(&t->r)[a * B + b] * dyn_f64(y)[(m - B + b) * k + j];
-      norm += s * s;
+/* S with its rows and columns in that order; rank[order[i]] = i. */
+static void copy_rows(dyn_symmetric *s, const problem *p, const int32_t *order,
+                      const int32_t *rank) {
+  int64_t k = 0;
+  for (ptrdiff_t i = 0; i < p->n; i++) {
+    int32_t v = order[i];
+    s->t[i] = p->t[v];
+    s->start[i] = k;
+    for (int64_t q = p->a->start[v]; q < p->a->start[v + 1]; q++, k++) {
+      s->col[k] = rank[p->a->col[q]];
+      put_value(s, k, p->scale[v] * entry(p->a, q) * p->scale[p->a->col[q]]);
     }
-    if (j < want && sqrt(norm) > *residual) *residual = sqrt(norm);
   }
-done:
-  dyn_tensor_free(&w), dyn_tensor_free(&z);
-  return st;
+  s->start[p->n] = k;
 }
 
-/* The basis becomes its Ritz vectors y (m, k), then the block after the last. */
-static dyn_status restart(lanczos *t, const dyn_tensor *y,
-                          const dyn_tensor *theta, dyn_err *e) {
-  ptrdiff_t k = y->size[1], ld = t->v.stride[0];
-  dyn_tensor x = {0}, v = corner(&t->v, 0, t->n, t->m);
-  dyn_status st = dyn_matmul(&x, &v, y, e);
+static dyn_status prepare(dyn_symmetric *s, int32_t *order, int32_t *rank,
+                          const problem *p, dyn_type type, dyn_err *e) {
+  size_t n = (size_t)p->n + 1, nnz = (size_t)dyn_csr_nnz(p->a);
+  *s = (dyn_symmetric){.n = p->n, .type = type, .parts = p->count};
+  s->start = dyn_alloc(n, sizeof *s->start);
+  s->col = dyn_alloc_raw(nnz, sizeof *s->col);
+  s->val = dyn_alloc_raw(nnz, dyn_type_size(type));
+  s->t = dyn_alloc(n, sizeof *s->t);
+  s->part = dyn_alloc(n, sizeof *s->part);
+  if (!s->start || !s->col || !s->val || !s->t || !s->part)
+    return dyn_fail(e, DYN_ENOMEM, "spectral: out of memory");
+  dyn_status st = arrange(order, s->part, p, e);
   if (st != DYN_OK) return st;
-  for (ptrdiff_t i = 0; i < t->n; i++) {
-    double *row = dyn_f64(&t->v) + i * ld;
-    memmove(row + k, row + t->m, B * sizeof *row);
-    memcpy(row, dyn_f64(&x) + i * k, (size_t)k * sizeof *row);
-  }
-  dyn_fill_(&t->h, 0);
-  for (ptrdiff_t j = 0; j < k; j++)
-    dyn_f64(&t->h)[j * t->m + j] = dyn_f64(theta)[j];
-  dyn_tensor_free(&x);
+  for (ptrdiff_t i = 0; i < p->n; i++) rank[order[i]] = (int32_t)i;
+  copy_rows(s, p, order, rank);
   return DYN_OK;
 }
 
-static dyn_status first_block(lanczos *t, dyn_rng *g, dyn_err *e) {
-  bool full;
-  for (ptrdiff_t i = 0; i < t->n * B; i++)
-    dyn_f64(&t->w)[i] = dyn_rng_normal(g);
-  deflate(t->p, dyn_f64(&t->w));
-  deflate(t->p, dyn_f64(&t->w));
-  return append(t, 0, &full, e);
+/* Rows back in the order of the nodes. */
+static dyn_status rearrange(dyn_tensor *x, const dyn_tensor *from,
+                            const int32_t *rank, dyn_err *e) {
+  ptrdiff_t n = from->size[0], k = from->size[1];
+  dyn_status st = matrix(x, n, k, e);
+  for (ptrdiff_t v = 0; st == DYN_OK && v < n; v++)
+    memcpy(dyn_f64(x) + v * k, dyn_f64(from) + rank[v] * k,
+           (size_t)k * sizeof(double));
+  return st;
 }
 
 static dyn_status iterate(dyn_tensor *x, dyn_tensor *theta, const problem *p,
                           const dyn_spectral_opts *o, const dyn_poll *poll,
                           dyn_err *e) {
-  ptrdiff_t k = o->k, keep = k + (k / 2 > B ? k / 2 : B);
-  ptrdiff_t m = keep + (k > 4 * B ? k / B * B : 4 * B), from = 0;
-  lanczos t = {0};
-  dyn_tensor y = {0}, values = {0};
-  dyn_rng g = dyn_rng_stream(dyn_rng_named(o->seed, "spectral"), 0);
-  double residual = 0;
+  size_t n = (size_t)p->n + 1;
+  dyn_symmetric s = {0};
+  dyn_tensor u = {0};
+  dyn_chebyshev_opts c = {.k = o->k,
+                          .rank = p->n - p->trivial,
+                          .tol = o->tol,
+                          .relative = p->bound > 0,
+                          .cycles = o->cycles,
+                          .seed = o->seed};
+  int32_t *order = dyn_alloc(n, sizeof *order),
+          *rank = dyn_alloc(n, sizeof *rank);
   dyn_status st;
-  DYN_TRY(lanczos_new(&t, p, from + m - keep + (keep + B - 1) / B * B, e));
-  m = t.m;
-  keep = m - (m - keep) / B * B; /* what is left is whole blocks */
-  DYN_TRY(first_block(&t, &g, e));
-  for (int cycle = 0;; cycle++) {
-    if (dyn_stop(poll, cycle, o->cycles)) {
-      st = dyn_fail(e, DYN_ECANCEL, "spectral: stopped after %d cycles", cycle);
-      goto done;
-    }
-    DYN_TRY(expand(&t, from, &g, e));
-    dyn_tensor_free(&y), dyn_tensor_free(&values);
-    DYN_TRY(ritz(&t, &y, &values, keep, k, &residual, e));
-    if (residual <= o->tol) break;
-    if (cycle + 1 >= o->cycles) {
-      st = dyn_fail(e, DYN_ENOCONV,
-                    "spectral: residual %.2g after %d cycles, %.2g wanted",
-                    residual, cycle + 1, o->tol);
-      goto done;
-    }
-    DYN_TRY(restart(&t, &y, &values, e));
-    from = keep;
+  if (!order || !rank) {
+    st = dyn_fail(e, DYN_ENOMEM, "spectral: out of memory");
+    goto done;
   }
-  dyn_tensor v = corner(&t.v, 0, t.n, t.m), front = y;
-  front.size[1] = k;
-  DYN_TRY(dyn_matmul(x, &v, &front, e));
-  DYN_TRY(dyn_tensor_new(theta, DYN_F64, 1, &k, e));
-  memcpy(dyn_f64(theta), dyn_f64(&values), (size_t)k * sizeof(double));
+  DYN_TRY(
+      prepare(&s, order, rank, p, o->tol < FLOAT_TOL ? DYN_F64 : DYN_F32, e));
+  DYN_TRY(dyn_chebyshev(&u, theta, &s, &c, poll, e));
+  st = rearrange(x, &u, rank, e);
+  if (st != DYN_OK) dyn_tensor_free(theta);
 done:
-  lanczos_free(&t);
-  dyn_tensor_free(&y), dyn_tensor_free(&values);
+  symmetric_free(&s, dyn_csr_nnz(p->a));
+  dyn_free(order, n, sizeof *order);
+  dyn_free(rank, n, sizeof *rank);
+  dyn_tensor_free(&u);
   return st;
 }
 
@@ -444,27 +339,37 @@ static dyn_status check(const dyn_csr *a, const dyn_spectral_opts *o,
   return symmetric(a, e);
 }
 
-/* The largest ||S x - theta x|| of the columns, measured. */
+/* For m columns x and S x, side by side in blocks of B: theta = x'Sx / x'x, in
+** double whatever found them, and the largest ||S x - theta x|| so far. */
+static void quotients(double *theta, double *residual, const double *x,
+                      const double *sx, ptrdiff_t n, int m) {
+  for (int j = 0; j < m; j++) {
+    double xx = 0, xs = 0, norm = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+      xx += x[i * B + j] * x[i * B + j];
+      xs += x[i * B + j] * sx[i * B + j];
+    }
+    theta[j] = xx > 0 ? xs / xx : 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+      double d = sx[i * B + j] - theta[j] * x[i * B + j];
+      norm += d * d;
+    }
+    if (sqrt(norm) > *residual) *residual = sqrt(norm);
+  }
+}
+
 static dyn_status measure(double *residual, const problem *p,
-                          const dyn_tensor *x, const dyn_tensor *theta,
-                          dyn_err *e) {
+                          const dyn_tensor *x, dyn_tensor *theta, dyn_err *e) {
   ptrdiff_t n = p->n, k = x->size[1];
   size_t len = (size_t)(n * B) + 1;
   double *in = dyn_alloc(len, sizeof *in), *out = dyn_alloc(len, sizeof *out);
   *residual = 0;
   for (ptrdiff_t lo = 0; in && out && lo < k; lo += B) {
-    int m = k - lo < B ? (int)(k - lo) : B;
+    int m = (int)smaller(B, k - lo);
     for (ptrdiff_t i = 0; i < n; i++)
-      for (int j = 0; j < m; j++) in[i * B + j] = dyn_f64(x)[i * k + lo + j];
-    apply(p, out, in, B);
-    for (int j = 0; j < m; j++) {
-      double norm = 0;
-      for (ptrdiff_t i = 0; i < n; i++) {
-        double d = out[i * B + j] - dyn_f64(theta)[lo + j] * in[i * B + j];
-        norm += d * d;
-      }
-      if (sqrt(norm) > *residual) *residual = sqrt(norm);
-    }
+      memcpy(in + i * B, dyn_f64(x) + i * k + lo, (size_t)m * sizeof *in);
+    apply(p, out, in);
+    quotients(dyn_f64(theta) + lo, residual, in, out, n, m);
   }
   bool good = in && out;
   dyn_free(in, len, sizeof *in);
@@ -487,6 +392,16 @@ static void random_walk(dyn_tensor *x, const problem *p) {
   }
 }
 
+/* Eigenvalues of S to those of the Laplacian or of A. */
+static void values(dyn_tensor *theta, double *residual, const problem *p) {
+  double *v = dyn_f64(theta), most = 0;
+  for (ptrdiff_t j = 0; j < theta->size[0]; j++) {
+    if (fabs(v[j]) > most) most = fabs(v[j]);
+    v[j] = p->bound > 0 ? v[j] * p->bound : 1 - v[j];
+  }
+  if (p->bound > 0 && most > 0) *residual /= most;
+}
+
 dyn_status dyn_spectral(dyn_tensor *x, dyn_tensor *lambda, double *residual,
                         const dyn_csr *adj, const dyn_spectral_opts *o,
                         const dyn_poll *poll, dyn_err *e) {
@@ -494,7 +409,7 @@ dyn_status dyn_spectral(dyn_tensor *x, dyn_tensor *lambda, double *residual,
   dyn_tensor u = {0}, theta = {0};
   dyn_status st = check(adj, o, e);
   if (st != DYN_OK) return st;
-  DYN_TRY(setup(&p, adj, e));
+  DYN_TRY(setup(&p, adj, o->kind == DYN_ADJACENCY, e));
   if (p.n - p.trivial < o->k) {
     st = dyn_fail(e, DYN_EVALUE,
                   "spectral: %td nodes in %d components have at most %lld "
@@ -509,7 +424,7 @@ dyn_status dyn_spectral(dyn_tensor *x, dyn_tensor *lambda, double *residual,
   DYN_TRY(measure(residual, &p, &u, &theta, e));
   if (o->kind == DYN_RANDOM_WALK) random_walk(&u, &p);
   dyn_fix_signs(dyn_f64(&u), p.n, o->k);
-  for (int j = 0; j < o->k; j++) dyn_f64(&theta)[j] = 1 - dyn_f64(&theta)[j];
+  values(&theta, residual, &p);
   *x = u, *lambda = theta;
   u = theta = (dyn_tensor){0};
 done:

@@ -5,7 +5,7 @@
 ** if x is joined to t, else 1/q. Drawn by rejection (KnightKing: Yang et al.,
 ** SOSP 2019): first-order proposals, the lower bound accepted unseen, the
 ** return edge as an area of its own where 1/p is the largest. No table per pair
-** of edges: memory is O(edges), and nothing at all without weights.
+** of edges: memory is O(nodes), and O(edges) with weights.
 */
 #ifndef DYN_WALK_H
 #define DYN_WALK_H
@@ -30,14 +30,22 @@ static inline int64_t dyn_alias_draw(const dyn_alias *t, int64_t n,
   return (uint32_t)bits < t[i].keep ? i : t[i].other;
 }
 
+/* A Bloom filter of a node's neighbours, with one hash. */
+typedef struct dyn_sketch {
+  uint64_t bits[4];
+} dyn_sketch;
+
 /* A graph made ready for walks. {0} is empty. 'adj' is borrowed. */
 typedef struct dyn_walker {
   const dyn_csr *adj;
   dyn_alias *alias; /* per entry, offsets within the row; NULL: equal weights */
   double *total;    /* per row: sum of its weights; NULL: equal weights */
+  dyn_sketch *sketch; /* per node, unless first_order */
   int64_t nnz;
-  double p, q;
+  double back, far; /* 1/p and 1/q */
+  double top, low;  /* what no other edge exceeds; what none is below */
   bool first_order; /* p = q = 1 */
+  bool symmetric;   /* known, where it matters: every edge leads back */
 } dyn_walker;
 
 void dyn_walker_free(dyn_walker *t);
@@ -47,12 +55,6 @@ void dyn_walker_free(dyn_walker *t);
 */
 DYN_STATUS dyn_walker_init(dyn_walker *t, const dyn_csr *adj, double p,
                            double q, dyn_err *e);
-/*
-** One walk of at most 'len' nodes from 'start'; returns how many out[] holds:
-** fewer where it came to a node without an edge. Cannot fail.
-*/
-int dyn_walk(int32_t *out, int len, const dyn_walker *t, int32_t start,
-             dyn_rng *g);
 /*
 ** Walks number lo .. hi-1 of a corpus: walk w starts at node order[w % n] (n:
 ** nodes; 'order' may be NULL), draws from stream w of 'seed', and is written to

@@ -19,8 +19,16 @@
 enum { /* what was seen of a pair, in dyn_edges.sign while reading */
   UP = 1,
   DOWN = 2,
-  UNDECIDED = 255 /* no word that we know */
+  UNDECIDED = 255, /* no word that we know */
+  WAITING = 16     /* edges between reading and storing */
 };
+
+/* An edge that waits for its slot of the hash to come into the cache. */
+typedef struct pending {
+  int32_t from, to;
+  float w;
+  int sign;
+} pending;
 
 typedef struct reader {
   dyn_rows rows;
@@ -30,7 +38,9 @@ typedef struct reader {
   bool negative, signs;                     /* weights below 0; signs seen */
   uint32_t *slot; /* open addressing over pairs: edge + 1, 0 is free */
   int64_t nslot;
-  dyn_rows renaming; /* the second file: ids and what they are called */
+  pending queue[WAITING];
+  int64_t read, stored; /* edges put into the queue and taken out */
+  dyn_rows renaming;    /* the second file: ids and what they are called */
   dyn_names ids;
   dyn_field *called; /* ids.n */
   int64_t ncalled;
@@ -274,10 +284,13 @@ static bool is_string_id(const dyn_field *f) {
 
 /* ---- edges -------------------------------------------------------------- */
 
-static size_t place(const reader *r, int32_t from, int32_t to) {
+static size_t home(const reader *r, int32_t from, int32_t to) {
   uint64_t key = (uint64_t)(uint32_t)from << 32 | (uint32_t)to;
-  key *= 0x9e3779b97f4a7c15u;
-  size_t mask = (size_t)r->nslot - 1, i = (size_t)(key >> 29) & mask;
+  return (size_t)(key * 0x9e3779b97f4a7c15u >> 29) & ((size_t)r->nslot - 1);
+}
+
+static size_t place(const reader *r, int32_t from, int32_t to) {
+  size_t mask = (size_t)r->nslot - 1, i = home(r, from, to);
   const dyn_edges *x = r->x;
   for (; r->slot[i]; i = (i + 1) & mask) {
     uint32_t k = r->slot[i] - 1;
@@ -337,28 +350,36 @@ static dyn_status more_room(reader *r, dyn_err *e) {
   return DYN_OK;
 }
 
-static dyn_status insert(reader *r, int32_t from, int32_t to, float w, int sign,
-                         dyn_err *e) {
+/* Store the edge that waits longest. */
+static dyn_status store(reader *r, dyn_err *e) {
+  const pending *p = &r->queue[r->stored % WAITING];
   dyn_edges *x = r->x;
   dyn_status st = more_room(r, e);
   if (st != DYN_OK) return st;
-  if (!x->directed && from > to) {
-    int32_t t = from;
-    from = to;
-    to = t;
-  }
-  size_t i = place(r, from, to);
+  size_t i = place(r, p->from, p->to);
   int64_t k = (int64_t)r->slot[i] - 1;
   if (k < 0) {
     k = x->n++;
     r->slot[i] = (uint32_t)k + 1;
-    x->from[k] = from;
-    x->to[k] = to;
+    x->from[k] = p->from;
+    x->to[k] = p->to;
   } else {
     x->repeats++;
   }
-  if (w > x->weight[k]) x->weight[k] = w;
-  x->sign[k] |= (int8_t)sign;
+  if (p->w > x->weight[k]) x->weight[k] = p->w;
+  x->sign[k] |= (int8_t)p->sign;
+  r->stored++;
+  return DYN_OK;
+}
+
+static dyn_status insert(reader *r, int32_t from, int32_t to, float w, int sign,
+                         dyn_err *e) {
+  dyn_status st = r->read - r->stored == WAITING ? store(r, e) : DYN_OK;
+  if (st != DYN_OK) return st;
+  bool turn = !r->x->directed && from > to;
+  pending p = {turn ? to : from, turn ? from : to, w, sign};
+  r->queue[r->read++ % WAITING] = p;
+  if (r->nslot) __builtin_prefetch(&r->slot[home(r, p.from, p.to)], 1);
   return DYN_OK;
 }
 
@@ -408,6 +429,7 @@ static dyn_status edge(reader *r, dyn_err *e) {
   if (!sign && (w < 0 || (alone && w > 0))) sign = w < 0 ? DOWN : UP;
   w = fabs(w);
   if (r->o->use_min_score && w < r->o->min_score) return x->below++, DYN_OK;
+  dyn_names_expect(&x->names, f[r->to].s, f[r->to].n);
   DYN_TRY(node(r, r->from, 1, &from, e));
   DYN_TRY(node(r, r->to, 2, &to, e));
   if (from == to) x->loops++;
@@ -494,6 +516,7 @@ dyn_status dyn_edges_parse(const char *file, const char *text, size_t len,
     if (!more) break;
     DYN_TRY(edge(&r, e));
   }
+  while (r.stored < r.read) DYN_TRY(store(&r, e));
   if (out->n == 0) DYN_TRY(none_left(&r, e));
   settle_signs(&r);
   count_ends(&r);

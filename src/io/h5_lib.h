@@ -1,4 +1,4 @@
-/* Private to h5.c, h5_read.c, h5_write.c: the library behind h5.h. */
+/* Private to the h5_*.c files that call the library. */
 #ifndef DYN_H5_LIB_H
 #define DYN_H5_LIB_H
 
@@ -44,12 +44,21 @@ DYN_STATUS dyn_h5_inside(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 /* DYN_EFORMAT if a filter of 'd' is missing; prepares our own decoders. */
 DYN_STATUS dyn_h5_filters(dyn_h5 *f, const char *member, hid_t d, dyn_err *e);
 /*
-** Read a whole compressed dataset with our own decoders, in parallel, if it is
-** one of the common sort; false: nothing is known about 'out', let the library
-** do it (and say what is wrong).
+** Read rows lo .. lo+n-1, 'items' numbers, with our own decoders, in parallel,
+** if they are many and of the common sort (see h5_plan.h). DYN_EFORMAT: damaged;
+** DYN_ETYPE, DYN_ENOMEM: not for us, let the library do it.
 */
-bool dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
-                   void *out);
+DYN_STATUS dyn_h5_unpack(hid_t d, const dyn_h5_info *info, dyn_h5_mem type,
+                         int64_t lo, int64_t n, size_t items, void *out);
+typedef enum dyn_h5_packing {
+  DYN_H5_NOT_PACKED, /* nothing was done: let the library do it */
+  DYN_H5_PACKED,
+  DYN_H5_PACK_FAILED /* the library could not write */
+} dyn_h5_packing;
+/* Write all of 'd', whose filters are shuffle, deflate, fletcher32, in parallel;
+** 'data' are numbers of 'item' bytes as in the file. */
+dyn_h5_packing dyn_h5_pack(hid_t d, int rank, const int64_t *dim,
+                           const int64_t *chunk, size_t item, const void *data);
 /* Register our decoders, silence the library, load no plugins. */
 void dyn_h5_setup(void);
 

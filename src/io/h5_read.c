@@ -215,9 +215,14 @@ DYN_STATUS dyn_h5_read(dyn_h5 *f, const char *path, const char *field,
   }
   if (want == 0) goto done;
   DYN_TRY(dyn_h5_filters(f, path, s.data, e));
-  if (!field && lo == 0 && o->rank > 0 && n == o->dim[0] &&
-      dyn_h5_unpack(s.data, o, type, out))
-    goto done;
+  if (!field) {
+    dyn_status own = dyn_h5_unpack(s.data, o, type, lo, n, items, out);
+    if (own == DYN_OK) goto done;
+    if (own == DYN_EFORMAT) { /* not for the library, which trusts more */
+      st = dyn_h5_fail(f, e, own, path, "damaged or unreadable (a chunk)");
+      goto done;
+    }
+  }
   mt = memory_type(&s, field, native(type));
   if (mt < 0 || !select_rows(s.space, lo, n, &mem) ||
       H5Dread(s.data, mt, mem, s.space, H5P_DEFAULT, out) < 0)

@@ -142,22 +142,26 @@ static void types(dyn_h5_mem m, bool is_boolean, hid_t *file, hid_t *mem) {
   }
 }
 
-/* Whole rows of about 256 KiB, compressed, where there is enough of them. */
-static bool storage(hid_t p, int rank, const int64_t *dim, size_t size) {
-  hsize_t chunk[DYN_H5_MAXRANK];
+/* Whole rows of about 256 KiB, compressed, where there is enough of them; else
+** chunk[0] is 0. That size is where inflating and packing are fastest. */
+static bool storage(hid_t p, int rank, const int64_t *dim, size_t size,
+                    int64_t chunk[DYN_H5_MAXRANK]) {
+  hsize_t c[DYN_H5_MAXRANK];
   double bytes = (double)size;
+  chunk[0] = 0;
   size_t want = (size_t)256 << 10, row = size;
   if (H5Pset_obj_track_times(p, false) < 0) return false;
   for (int i = 0; i < rank; i++) bytes *= (double)dim[i];
   if (rank == 0 || bytes < 4096) return true;
   for (int i = rank - 1; i > 0; i--) { /* a long row is cut, too */
     size_t most = want / row ? want / row : 1;
-    chunk[i] = (size_t)dim[i] < most ? (hsize_t)dim[i] : (hsize_t)most;
+    chunk[i] = (size_t)dim[i] < most ? dim[i] : (int64_t)most;
     row *= (size_t)chunk[i];
   }
   size_t rows = want / row ? want / row : 1;
-  chunk[0] = (size_t)dim[0] < rows ? (hsize_t)dim[0] : (hsize_t)rows;
-  return H5Pset_chunk(p, rank, chunk) >= 0 && H5Pset_shuffle(p) >= 0 &&
+  chunk[0] = (size_t)dim[0] < rows ? dim[0] : (int64_t)rows;
+  for (int i = 0; i < rank; i++) c[i] = (hsize_t)chunk[i];
+  return H5Pset_chunk(p, rank, c) >= 0 && H5Pset_shuffle(p) >= 0 &&
          H5Pset_deflate(p, 4) >= 0 && H5Pset_fletcher32(p) >= 0;
 }
 
@@ -179,10 +183,19 @@ static DYN_STATUS remember(dyn_h5 *f, const char *path, int mem, int64_t rows,
   return DYN_OK;
 }
 
+static bool write_all(hid_t d, hid_t mem, int rank, const int64_t *dim,
+                      const int64_t *chunk, size_t size, const void *data) {
+  dyn_h5_packing done = chunk[0] ? dyn_h5_pack(d, rank, dim, chunk, size, data)
+                                 : DYN_H5_NOT_PACKED;
+  if (done != DYN_H5_NOT_PACKED) return done == DYN_H5_PACKED;
+  return H5Dwrite(d, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+}
+
 DYN_STATUS dyn_h5_put(dyn_h5 *f, const char *path, dyn_h5_mem type,
                       bool is_boolean, int rank, const int64_t *dim,
                       const void *data, dyn_err *e) {
   hsize_t size[DYN_H5_MAXRANK];
+  int64_t chunk[DYN_H5_MAXRANK];
   size_t items = 1;
   hid_t ft = -1, mt = -1, space = -1, p = -1, d = -1;
   dyn_status st = DYN_OK;
@@ -194,10 +207,10 @@ DYN_STATUS dyn_h5_put(dyn_h5 *f, const char *path, dyn_h5_mem type,
   types(type, is_boolean, &ft, &mt);
   space = rank ? H5Screate_simple(rank, size, NULL) : H5Screate(H5S_SCALAR);
   p = H5Pcreate(H5P_DATASET_CREATE);
-  if (ft >= 0 && p >= 0 && storage(p, rank, dim, mem_type[type].size))
+  if (ft >= 0 && p >= 0 && storage(p, rank, dim, mem_type[type].size, chunk))
     d = H5Dcreate2(f->file, path, ft, space, H5P_DEFAULT, p, H5P_DEFAULT);
-  if (d < 0 ||
-      (items && H5Dwrite(d, mt, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)) {
+  if (d < 0 || (items && !write_all(d, mt, rank, dim, chunk,
+                                    mem_type[type].size, data))) {
     st = poison(f, path, e);
     goto done;
   }

@@ -29,14 +29,16 @@ DYN_STATUS dyn_h5ad_open(dyn_h5ad **a, const char *path, const char *genome,
 void dyn_h5ad_close(dyn_h5ad *a); /* NULL is fine */
 
 /*
-** Open the file in a child process and read all of it: names, columns, X, raw,
-** layers. DYN_EFORMAT if that crashes, takes over 'seconds' of CPU time, or
-** if the file does not open; other members that are wrong are not reported. Not
-** for parallel regions. Time: that of reading.
+** Open the file in a child process and let the library do there all that it
+** would do here: names, columns, X, raw, layers. DYN_EFORMAT if that crashes,
+** takes over 'seconds' of CPU time, or if the file does not open; other members
+** that are wrong are not reported. Not for parallel regions. Time: that of the
+** names and columns; of a matrix only if we cannot unpack it ourselves.
 */
 DYN_STATUS dyn_h5ad_probe(const char *path, size_t limit, int seconds,
                           dyn_err *e);
 
+/* The file behind it, borrowed. */
 dyn_h5 *dyn_h5ad_file(const dyn_h5ad *a);
 const char *dyn_h5ad_kind(const dyn_h5ad *a);       /* "h5ad", "10x", ... */
 const char *dyn_h5ad_generation(const dyn_h5ad *a); /* "0.5" "0.7" "0.8+" */

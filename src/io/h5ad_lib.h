@@ -42,6 +42,27 @@ DYN_STATUS dyn_h5ad_texts(const dyn_h5ad *a, const char *path,
 /* DYN_EFORMAT unless all are UTF-8: "MEMBER: name 4 is not UTF-8 ('...')". */
 DYN_STATUS dyn_h5ad_utf8(const dyn_h5ad *a, const char *member,
                          const char *what, const dyn_textlist *t, dyn_err *e);
+/* What is to be said about the columns of the entries. */
+typedef struct dyn_order {
+  bool outside; /* one is not within 0 .. ncol-1 */
+  bool falls;   /* one is smaller than that before it in its row */
+  bool repeats; /* one is that before it */
+} dyn_order;
+/* The offsets must have been checked. Time O(entries) on all threads. */
+dyn_order dyn_csr_order(const dyn_csr *s);
+/* A matrix that has not been read. */
+typedef struct dyn_h5ad_layout {
+  char path[DYN_H5_PATH];
+  bool sparse, columns; /* columns: CSC, or genes x cells */
+  int64_t rows, cols;   /* cells and genes, say */
+  int64_t nnz;          /* sparse: entries */
+} dyn_h5ad_layout;
+/* Where X (NULL), "raw", a layer is, with the checks of dyn_h5ad_matrix. */
+DYN_STATUS dyn_h5ad_layout_of(dyn_h5ad *a, const char *name, dyn_h5ad_layout *l,
+                              dyn_err *e);
+/* Its checked offsets; 'start' has room for one more than rows (columns). */
+DYN_STATUS dyn_h5ad_offsets(dyn_h5ad *a, const dyn_h5ad_layout *l,
+                            int64_t *start, dyn_err *e);
 /* A column at a place, of n rows. */
 DYN_STATUS dyn_h5ad_vector(const dyn_h5ad *a, const char *path,
                            const char *field, int64_t n, dyn_column *c,

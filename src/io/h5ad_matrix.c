@@ -2,7 +2,6 @@
 ** h5ad_matrix.c -- X, raw, layers and what is along the axes: dense, CSR, CSC.
 ** Every offset and index is checked before it is used.
 */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,54 +72,50 @@ done:
   return st;
 }
 
-static DYN_STATUS read_offsets(const dyn_h5ad *a, const parts *p, dyn_csr *s,
-                               dyn_err *e) {
-  dyn_status st = dyn_h5_read(a->h5, p->indptr, NULL, DYN_H5_I64, 0,
-                              s->nrow + 1, (size_t)s->nrow + 1, s->start, e);
+/* n+1 offsets: from 0, never falling, to the end. */
+static DYN_STATUS read_offsets(const dyn_h5ad *a, const parts *p, int64_t n,
+                               int64_t *start, dyn_err *e) {
+  dyn_status st = dyn_h5_read(a->h5, p->indptr, NULL, DYN_H5_I64, 0, n + 1,
+                              (size_t)n + 1, start, e);
   if (st != DYN_OK) goto done;
-  if (s->start[0] != 0)
+  if (start[0] != 0)
     st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr, "starts at %lld",
-                     (long long)s->start[0]);
-  for (ptrdiff_t i = 1; st == DYN_OK && i <= s->nrow; i++)
-    if (s->start[i] < s->start[i - 1])
-      st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr, "decreases at %s %td",
-                       p->columns ? "column" : "row", i);
-  if (st == DYN_OK && s->start[s->nrow] != p->nnz)
+                     (long long)start[0]);
+  for (int64_t i = 1; st == DYN_OK && i <= n; i++)
+    if (start[i] < start[i - 1])
+      st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr, "decreases at %s %lld",
+                       p->columns ? "column" : "row", (long long)i);
+  if (st == DYN_OK && start[n] != p->nnz)
     st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indptr,
-                     "ends at %lld, data has %lld",
-                     (long long)s->start[s->nrow], (long long)p->nnz);
+                     "ends at %lld, data has %lld", (long long)start[n],
+                     (long long)p->nnz);
 done:
-  if (st != DYN_OK && s->start) /* offsets that are wrong must not be used */
-    memset(s->start, 0, ((size_t)s->nrow + 1) * sizeof *s->start);
+  if (st != DYN_OK) /* offsets that are wrong must not be used */
+    memset(start, 0, ((size_t)n + 1) * sizeof *start);
   return st;
+}
+
+/* The first index that is outside, for the message. */
+static DYN_STATUS outside(const dyn_h5ad *a, const parts *p, const dyn_csr *s,
+                          dyn_err *e) {
+  int64_t k = 0, exact;
+  while (k < p->nnz && s->col[k] >= 0 && s->col[k] < s->ncol) k++;
+  exact = k < p->nnz ? s->col[k] : 0;
+  dyn_status again =
+      dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I64, k, 1, 1, &exact, NULL);
+  if (again != DYN_OK) exact = k < p->nnz ? s->col[k] : 0;
+  return dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indices,
+                     "%lld outside 0..%td (item %lld)", (long long)exact,
+                     s->ncol - 1, (long long)k + 1);
 }
 
 static DYN_STATUS read_indices(const dyn_h5ad *a, const parts *p, dyn_csr *s,
-                               dyn_err *e) {
+                               dyn_order *order, dyn_err *e) {
   dyn_status st = dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I32, 0, p->nnz,
                               (size_t)p->nnz, s->col, e);
-  for (int64_t k = 0; k < p->nnz && st == DYN_OK; k++) {
-    if (s->col[k] >= 0 && s->col[k] < s->ncol) continue;
-    int64_t exact = s->col[k];
-    dyn_status again =
-        dyn_h5_read(a->h5, p->indices, NULL, DYN_H5_I64, k, 1, 1, &exact, NULL);
-    if (again != DYN_OK) exact = s->col[k];
-    st = dyn_h5_fail(a->h5, e, DYN_EFORMAT, p->indices,
-                     "%lld outside 0..%td (item %lld)", (long long)exact,
-                     s->ncol - 1, (long long)k + 1);
-  }
-  return st;
-}
-
-static bool in_order(const dyn_csr *s, bool *repeats) {
-  bool ok = true;
-  *repeats = false;
-  for (ptrdiff_t i = 0; i < s->nrow; i++)
-    for (int64_t k = s->start[i] + 1; k < s->start[i + 1]; k++) {
-      ok = ok && s->col[k] >= s->col[k - 1];
-      *repeats = *repeats || s->col[k] == s->col[k - 1];
-    }
-  return ok;
+  if (st != DYN_OK) return st;
+  *order = dyn_csr_order(s);
+  return order->outside ? outside(a, p, s, e) : DYN_OK;
 }
 
 /* Add up neighbours of one place; rows are sorted. Sums in double. */
@@ -150,16 +145,16 @@ static DYN_STATUS transpose_in_place(dyn_csr *s, dyn_err *e) {
 }
 
 /* Rows of cells with ascending columns, each once. */
-static DYN_STATUS normalise(dyn_csr *s, bool columns, dyn_err *e) {
-  bool repeats = false;
+static DYN_STATUS normalise(dyn_csr *s, bool columns, dyn_order order,
+                            dyn_err *e) {
   dyn_status st = DYN_OK;
   if (columns) DYN_TRY(transpose_in_place(s, e));
-  if (!in_order(s, &repeats)) {
+  if (!columns && order.falls) {
     DYN_TRY(transpose_in_place(s, e));
     DYN_TRY(transpose_in_place(s, e));
-    (void)in_order(s, &repeats);
   }
-  if (repeats) add_repeats(s);
+  if (columns || order.falls) order = dyn_csr_order(s);
+  if (order.repeats) add_repeats(s);
 done:
   return st;
 }
@@ -169,16 +164,17 @@ static DYN_STATUS read_compressed(const dyn_h5ad *a, const place *at,
                                   dyn_matrix *m, dyn_err *e) {
   parts p = {.path = at->path, .columns = columns};
   int64_t major = columns ? cols : rows, minor = columns ? rows : cols;
+  dyn_order order;
   dyn_status st = DYN_OK;
   m->sparse = true;
   DYN_TRY(find_parts(a, &p, major, e));
   DYN_TRY(dyn_h5_fits(a->h5, at->path, p.nnz, 8, e));
   DYN_TRY(dyn_csr_new(&m->csr, major, minor, p.nnz, true, e));
-  DYN_TRY(read_offsets(a, &p, &m->csr, e));
-  DYN_TRY(read_indices(a, &p, &m->csr, e));
+  DYN_TRY(read_offsets(a, &p, major, m->csr.start, e));
+  DYN_TRY(read_indices(a, &p, &m->csr, &order, e));
   DYN_TRY(dyn_h5_read(a->h5, p.data, NULL, DYN_H5_F32, 0, p.nnz, (size_t)p.nnz,
                       m->csr.val, e));
-  DYN_TRY(normalise(&m->csr, columns, e));
+  DYN_TRY(normalise(&m->csr, columns, order, e));
 done:
   return st;
 }
@@ -208,12 +204,13 @@ static DYN_STATUS check_shape(const dyn_h5ad *a, const place *at, int64_t rows,
                      (long long)cols, axis, (long long)want);
 }
 
-static DYN_STATUS read_sparse(const dyn_h5ad *a, const place *at, dyn_matrix *m,
-                              dyn_err *e) {
+/* Shape of a sparse matrix, and whether it is stored by columns. */
+static DYN_STATUS sparse_shape(const dyn_h5ad *a, const place *at,
+                               int64_t shape[2], bool *columns, dyn_err *e) {
   char type[DYN_ENCODING], shown[80];
-  int64_t shape[2] = {0, 0};
   int n = -1;
   dyn_status st = DYN_OK;
+  shape[0] = shape[1] = 0;
   DYN_TRY(dyn_h5ad_encoding(a, at->path, type, e));
   if (!*type)
     DYN_TRY(dyn_h5_attr_text(a->h5, at->path, "h5sparse_format", type,
@@ -233,10 +230,20 @@ static DYN_STATUS read_sparse(const dyn_h5ad *a, const place *at, dyn_matrix *m,
   if (n != 2)
     return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path, "shape has %d numbers",
                        n);
-  DYN_TRY(check_shape(a, at, shape[0], shape[1], e));
-  st = read_compressed(a, at, csc, shape[0], shape[1], m, e);
+  *columns = csc;
+  st = check_shape(a, at, shape[0], shape[1], e);
 done:
   return st;
+}
+
+static DYN_STATUS read_sparse(const dyn_h5ad *a, const place *at, dyn_matrix *m,
+                              dyn_err *e) {
+  int64_t shape[2];
+  bool columns;
+  dyn_status st = sparse_shape(a, at, shape, &columns, e);
+  return st == DYN_OK
+             ? read_compressed(a, at, columns, shape[0], shape[1], m, e)
+             : st;
 }
 
 /* ---- dense ---------------------------------------------------------------- */
@@ -331,77 +338,29 @@ done:
   return st;
 }
 
-/* ---- summary -------------------------------------------------------------- */
-
-static void odd(dyn_matrix *m, float v, int64_t row, int64_t col) {
-  if (m->row < 0) {
-    m->row = row;
-    m->col = col;
-  }
-  m->nan += isnan(v) != 0;
-  m->infinite += isnan(v) == 0;
-}
-
-/* n values, the first in this place; columns from 'cols' or consecutive. */
-static void note(dyn_matrix *m, const float *x, ptrdiff_t n, int64_t row,
-                 const int32_t *cols) {
-  float lo = (float)m->min, hi = (float)m->max;
-  bool whole = m->integers;
-  for (ptrdiff_t k = 0; k < n; k++) {
-    float v = x[k];
-    if (!(v - v == 0)) { /* NaN, infinite */
-      odd(m, v, row, cols ? cols[k] : k);
-      continue;
-    }
-    lo = v < lo ? v : lo;
-    hi = v > hi ? v : hi;
-    if (whole) whole = v == floorf(v);
-  }
-  m->min = (double)lo;
-  m->max = (double)hi;
-  m->integers = whole;
-}
-
-void dyn_matrix_summarise(dyn_matrix *m) {
-  m->row = m->col = -1;
-  m->integers = true;
-  m->min = HUGE_VAL;
-  m->max = -HUGE_VAL;
-  if (m->sparse) {
-    const dyn_csr *s = &m->csr;
-    int64_t nnz = dyn_csr_nnz(s);
-    static const float zero[1] = {0};
-    for (ptrdiff_t i = 0; i < s->nrow; i++)
-      note(m, s->val + s->start[i], s->start[i + 1] - s->start[i], i,
-           s->col + s->start[i]);
-    if (nnz < (int64_t)s->nrow * s->ncol) note(m, zero, 1, 0, NULL);
-  } else {
-    ptrdiff_t nc = m->dense.size[1];
-    for (ptrdiff_t i = 0; i < m->dense.size[0]; i++)
-      note(m, dyn_f32(&m->dense) + i * nc, nc, i, NULL);
-  }
-  if (m->min > m->max) m->min = m->max = 0;
-  m->negative = m->min < 0;
-}
-
 /* ---- places --------------------------------------------------------------- */
 
-static DYN_STATUS tenx_matrix(dyn_h5ad *a, place *at, dyn_matrix *m,
-                              dyn_err *e) {
+/* Compressed columns of features x barcodes are rows of cells x genes. */
+static DYN_STATUS tenx_shape(dyn_h5ad *a, place *at, int64_t shape[2],
+                             dyn_err *e) {
   char path[DYN_H5_PATH];
   dyn_h5_info o;
-  int64_t shape[2];
+  int64_t stored[2];
   dyn_status st = DYN_OK;
+  *at = (place){.rows = a->frame[DYN_AXIS_OBS].n,
+                .cols = a->frame[DYN_AXIS_VAR].n,
+                .row_axis = "barcodes",
+                .col_axis = "features"};
   snprintf(at->path, sizeof at->path, "%s", a->group);
   DYN_TRY(dyn_h5_join(a->h5, path, a->group, "shape", e));
   DYN_TRY(dyn_h5_stat(a->h5, path, NULL, &o, e));
   if (o.kind != DYN_H5_DATA || o.rank != 1 || o.count != 2 ||
       o.type != DYN_H5_INTEGER)
     return dyn_h5_fail(a->h5, e, DYN_EFORMAT, path, "two integers expected");
-  DYN_TRY(dyn_h5_read(a->h5, path, NULL, DYN_H5_I64, 0, 2, 2, shape, e));
-  /* compressed columns of features x barcodes are rows of cells x genes */
-  DYN_TRY(check_shape(a, at, shape[1], shape[0], e));
-  st = read_compressed(a, at, false, shape[1], shape[0], m, e);
+  DYN_TRY(dyn_h5_read(a->h5, path, NULL, DYN_H5_I64, 0, 2, 2, stored, e));
+  shape[0] = stored[1];
+  shape[1] = stored[0];
+  st = check_shape(a, at, shape[0], shape[1], e);
 done:
   return st;
 }
@@ -483,14 +442,12 @@ DYN_STATUS dyn_h5ad_matrix(dyn_h5ad *a, const char *name, dyn_matrix *m,
   place at = {0};
   dyn_h5_info o;
   char type[DYN_ENCODING];
+  int64_t shape[2];
   dyn_status st = DYN_OK;
   *m = (dyn_matrix){0};
   if (*a->group && !name) {
-    at = (place){.rows = a->frame[DYN_AXIS_OBS].n,
-                 .cols = a->frame[DYN_AXIS_VAR].n,
-                 .row_axis = "barcodes",
-                 .col_axis = "features"};
-    DYN_TRY(tenx_matrix(a, &at, m, e));
+    DYN_TRY(tenx_shape(a, &at, shape, e));
+    DYN_TRY(read_compressed(a, &at, false, shape[0], shape[1], m, e));
   } else {
     DYN_TRY(find_place(a, name, &at, e));
     DYN_TRY(dyn_h5_stat(a->h5, at.path, at.field, &o, e));
@@ -513,4 +470,56 @@ done:
 DYN_STATUS dyn_h5ad_list(dyn_h5ad *a, const char *what, dyn_textlist *out,
                          dyn_err *e) {
   return dyn_h5_members(a->h5, what, out, e);
+}
+
+/* ---- where it is, without reading it --------------------------------------- */
+
+/* Cells x genes of numbers in one dataset. */
+static DYN_STATUS dense_layout(const dyn_h5ad *a, const place *at,
+                               const dyn_h5_info *o, dyn_h5ad_layout *l,
+                               dyn_err *e) {
+  if (at->field || o->rank != 2 || o->null || o->type == DYN_H5_TEXT ||
+      o->type == DYN_H5_TABLE || o->type == DYN_H5_STRANGE)
+    return dyn_h5_fail(a->h5, e, DYN_EFORMAT, at->path,
+                       "a matrix of numbers expected");
+  l->columns = strcmp(a->kind, "loom") == 0;
+  l->rows = o->dim[l->columns];
+  l->cols = o->dim[!l->columns];
+  return check_shape(a, at, o->dim[0], o->dim[1], e);
+}
+
+DYN_STATUS dyn_h5ad_layout_of(dyn_h5ad *a, const char *name, dyn_h5ad_layout *l,
+                              dyn_err *e) {
+  place at = {0};
+  dyn_h5_info o = {.kind = DYN_H5_GROUP};
+  int64_t shape[2] = {0, 0};
+  dyn_status st = DYN_OK;
+  *l = (dyn_h5ad_layout){0};
+  if (*a->group && !name) {
+    DYN_TRY(tenx_shape(a, &at, shape, e));
+  } else {
+    DYN_TRY(find_place(a, name, &at, e));
+    DYN_TRY(dyn_h5_stat(a->h5, at.path, at.field, &o, e));
+    if (o.kind == DYN_H5_ABSENT) DYN_TRY(no_matrix(a, name, &at, e));
+    if (o.kind == DYN_H5_GROUP)
+      DYN_TRY(sparse_shape(a, &at, shape, &l->columns, e));
+  }
+  l->sparse = o.kind == DYN_H5_GROUP;
+  memcpy(l->path, at.path, sizeof l->path);
+  l->rows = shape[0];
+  l->cols = shape[1];
+  if (!l->sparse) return dense_layout(a, &at, &o, l, e);
+  parts p = {.path = at.path, .columns = l->columns};
+  st = find_parts(a, &p, l->columns ? l->cols : l->rows, e);
+  l->nnz = p.nnz;
+done:
+  return st;
+}
+
+DYN_STATUS dyn_h5ad_offsets(dyn_h5ad *a, const dyn_h5ad_layout *l,
+                            int64_t *start, dyn_err *e) {
+  parts p = {.path = l->path, .columns = l->columns};
+  int64_t major = l->columns ? l->cols : l->rows;
+  dyn_status st = find_parts(a, &p, major, e);
+  return st == DYN_OK ? read_offsets(a, &p, major, start, e) : st;
 }

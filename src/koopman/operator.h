@@ -121,6 +121,7 @@ typedef struct dyn_measures {
   double cond;        /* of I + V'U */
 } dyn_measures;
 
+/* All of them at once. Time O(d r^2 + r^3); DYN_ENOCONV. */
 DYN_STATUS dyn_operator_measure(dyn_measures *m, const dyn_operator *k,
                                 dyn_err *e);
 /* The r eigenvalues of K that are not 1, by modulus, descending; (r) each. */

@@ -9,6 +9,11 @@
 
 /* ---- parameters ----------------------------------------------------------- */
 
+/* Inputs of the mlp: the state and the embedding, or the embedding alone. */
+static ptrdiff_t mlp_inputs(const dyn_response *m) {
+  return (m->head == DYN_HEAD_DELTA ? 0 : m->gen.latent) + m->gen.dim;
+}
+
 static dyn_status declare_mlp(dyn_params *p, const dyn_response *m,
                               dyn_err *e) {
   const dyn_generator *g = &m->gen;
@@ -16,7 +21,7 @@ static dyn_status declare_mlp(dyn_params *p, const dyn_response *m,
   if (m->width < 1 || g->dim < 1 || g->latent < 1 || g->own < 0)
     return dyn_fail(e, DYN_EVALUE, "mlp: sizes must be positive (width %td)",
                     m->width);
-  DYN_TRY(dyn_param_add(p, "mlp.w1", g->latent + g->dim, m->width, e));
+  DYN_TRY(dyn_param_add(p, "mlp.w1", mlp_inputs(m), m->width, e));
   DYN_TRY(dyn_param_add(p, "mlp.b1", m->width, 0, e));
   DYN_TRY(dyn_param_add(p, "mlp.w2", m->width, m->width, e));
   DYN_TRY(dyn_param_add(p, "mlp.b2", m->width, 0, e));
@@ -29,9 +34,9 @@ done:
 
 dyn_status dyn_response_declare(dyn_params *p, const dyn_response *m,
                                 dyn_err *e) {
-  dyn_status st = m->head == DYN_HEAD_MLP
-                      ? declare_mlp(p, m, e)
-                      : dyn_generator_declare(p, &m->gen, e);
+  dyn_status st = m->head == DYN_HEAD_OPERATOR
+                      ? dyn_generator_declare(p, &m->gen, e)
+                      : declare_mlp(p, m, e);
   if (st == DYN_OK && m->genes)
     st = dyn_param_add(p, "decoder", m->gen.latent, m->genes, e);
   return st;
@@ -42,7 +47,7 @@ void dyn_response_init(dyn_params *p, const dyn_response *m, uint64_t seed) {
     dyn_generator_init(p, &m->gen, seed);
     return;
   }
-  double in = 1 / sqrt((double)(m->gen.latent + m->gen.dim));
+  double in = 1 / sqrt((double)mlp_inputs(m));
   double mid = 1 / sqrt((double)m->width);
   dyn_param_uniform(p, "mlp.w1", in, seed);
   dyn_param_uniform(p, "mlp.b1", in, seed);
@@ -55,7 +60,7 @@ ptrdiff_t dyn_response_width(const dyn_response *m) {
   double d = (double)g->latent, q = (double)g->dim, h = (double)g->hidden;
   double n = q * h + h + ((double)g->depth - 1) * (h * h + h) +
              (h + 1) * d * (1 + 2 * (double)g->rank);
-  double a = d + q + 2 + d; /* w^2 + a w + d = n */
+  double a = (double)mlp_inputs(m) + 2 + d; /* w^2 + a w + d = n */
   double w = (sqrt(a * a + 4 * (n - d)) - a) / 2;
   return w < 1 ? 1 : (ptrdiff_t)(w + 0.5);
 }
@@ -266,15 +271,16 @@ static dyn_status record_operator(pass *s, const dyn_params *p,
   return x->st;
 }
 
-/* Sums over the places of a row: m([z, f_g]) from the rows of f. */
+/* Sums over the places of a row: m([z, f_g]) from the rows of f; without a
+** state (z < 0) m(f_g). */
 static int mlp_change(pass *s, const dyn_params *p, const batch *b,
                       const int64_t *row, ptrdiff_t n, int z, int f,
                       double drop, uint64_t seed) {
   static const char *const names[][2] = {
       {"mlp.w1", "mlp.b1"}, {"mlp.w2", "mlp.b2"}, {"mlp.w3", "mlp.b3"}};
   dyn_expr *x = &s->x;
-  int in = dyn_x_cat(x, dyn_x_rows(x, z, row, b->nplace),
-                     dyn_x_rows(x, f, b->gene, b->nplace), 1);
+  int in = dyn_x_rows(x, f, b->gene, b->nplace);
+  if (z >= 0) in = dyn_x_cat(x, dyn_x_rows(x, z, row, b->nplace), in, 1);
   for (int l = 0; l < 3; l++)
     in = dyn_x_linear(x, in, dyn_param_var(p, s->ids, names[l][0]),
                       dyn_param_var(p, s->ids, names[l][1]),
@@ -297,7 +303,9 @@ static dyn_status record_mlp(pass *s, const dyn_params *p,
   if (st != DYN_OK) goto done;
   for (ptrdiff_t i = 0; i < q->n; i++)
     for (int64_t k = q->first[i]; k < q->first[i + 1]; k++) row[k] = i;
-  int z = dyn_x_const(x, q->state ? q->state : &zero);
+  int z = m->head == DYN_HEAD_DELTA
+              ? -1
+              : dyn_x_const(x, q->state ? q->state : &zero);
   if (w.embedding)
     s->embedding = mlp_change(s, p, b, row, q->n, z, f[0], w.drop, w.seed);
   if (w.remembered) {
@@ -339,8 +347,9 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
   int table = dyn_param_var(p, s->ids, "own");
   w.remembered = w.remembered && table >= 0 && q->own;
   if (w.remembered) DYN_TRY(own_part(&s->x, &own, q, &b, table, e));
-  st = m->head == DYN_HEAD_MLP ? record_mlp(s, p, m, q, &b, fv, own, w, e)
-                               : record_operator(s, p, m, q, &b, fv, own, w, e);
+  st = m->head == DYN_HEAD_OPERATOR
+           ? record_operator(s, p, m, q, &b, fv, own, w, e)
+           : record_mlp(s, p, m, q, &b, fv, own, w, e);
 done:
   dyn_tensor_free(&f);
   batch_free(&b);
@@ -466,7 +475,7 @@ dyn_status dyn_response_predict(dyn_tensor *r, const dyn_params *p,
 dyn_status dyn_response_operator(dyn_operator *k, const dyn_params *p,
                                  const dyn_response *m, const dyn_queries *q,
                                  int64_t gene, dyn_err *e) {
-  if (m->head == DYN_HEAD_MLP)
+  if (m->head != DYN_HEAD_OPERATOR)
     return dyn_fail(e, DYN_EVALUE, "a direct mlp has no operators");
   pass s = {0};
   dyn_tensor f = {0}, u = {0}, v = {0}, b = {0};

@@ -11,6 +11,7 @@
 **   mlp        z' = z + sum_g m([z, f_g]) + d_g, m with two hidden layers: the
 **              ablation, which shares every other part and has as many
 **              parameters
+**   delta      z' = z + sum_g m(f_g) + d_g: what is left without the state
 **
 ** With rank 0, or U = 0, the operator model is additive in its genes.
 */
@@ -22,7 +23,8 @@
 
 typedef enum dyn_head {
   DYN_HEAD_OPERATOR,
-  DYN_HEAD_MLP
+  DYN_HEAD_MLP,
+  DYN_HEAD_DELTA
 } dyn_head;
 
 typedef struct dyn_response {
@@ -35,7 +37,8 @@ typedef struct dyn_response {
 } dyn_response;
 
 /*
-** Parameters: those of the generator, or "mlp.w1" (latent + dim, width),
+** Parameters: those of the generator, or "mlp.w1" (latent + dim, width;
+** of delta: dim, width),
 ** "mlp.b1", "mlp.w2", "mlp.b2", "mlp.w3" (width, latent), "mlp.b3" and "own";
 ** and "decoder" (latent, genes) if it is trained.
 */

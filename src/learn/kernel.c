@@ -3,6 +3,14 @@
 
 #include <math.h>
 
+#include "core/vmath.h"
+#include "core/wide.h"
+
+/* Parts of a sum, side by side. */
+enum {
+  LANES = 16
+};
+
 #define T        float
 #define NAME(fn) fn##_f32
 #define MATH(fn) fn##f

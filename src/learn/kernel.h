@@ -28,6 +28,8 @@ typedef struct dyn_adamw_step {
   double lr, beta1, beta2, eps, decay;
   double correct1, correct2; /* 1 - beta^step */
   double scale;              /* of the gradient: clipping */
+  double bound;              /* largest |element| of the gradient, then */
+  double l2;                 /* this much of the parameter is added to it */
 } dyn_adamw_step;
 
 /* Rows have stride 1 unless said; g, y: changed in place. */

@@ -19,7 +19,9 @@ typedef struct dyn_node {
   dyn_tensor x;     /* value */
   dyn_tensor g;     /* gradient; empty until something arrives */
   dyn_tensor aux;   /* a leaf's sink; what forward keeps for backward */
+  dyn_tensor stats; /* means and variances of a normalisation, double */
   int64_t *idx;     /* a copy of attr.idx, which points here */
+  dyn_csr csr;      /* shares attr.sparse */
   dyn_attr a;
 } dyn_node;
 
@@ -28,6 +30,7 @@ struct dyn_tape {
   int n, cap;
   int at;       /* of a backward pass: the entry to look at next */
   unsigned run; /* its number */
+  bool bf16;    /* products in bfloat16 */
 };
 
 /*
@@ -54,7 +57,16 @@ dyn_rule dyn_swap_fwd, dyn_swap_bwd, dyn_reshape_fwd, dyn_reshape_bwd,
     dyn_bce_fwd, dyn_bce_bwd, dyn_pearson_fwd, dyn_pearson_bwd, dyn_lsm_fwd,
     dyn_lsm_bwd, dyn_lse_fwd, dyn_lse_bwd, dyn_permute_fwd, dyn_permute_bwd,
     dyn_expand_fwd, dyn_expand_bwd, dyn_cumsum_fwd, dyn_cumsum_bwd,
-    dyn_gather_fwd, dyn_gather_bwd, dyn_where_fwd, dyn_where_bwd;
+    dyn_gather_fwd, dyn_gather_bwd, dyn_where_fwd, dyn_where_bwd, dyn_power_fwd,
+    dyn_power_bwd, dyn_larger_fwd, dyn_larger_bwd, dyn_reciprocal_fwd,
+    dyn_reciprocal_bwd, dyn_moment_fwd, dyn_var_bwd, dyn_norm_bwd, dyn_prod_bwd,
+    dyn_extreme_fwd, dyn_chosen_bwd, dyn_quantile_fwd, dyn_quantile_bwd,
+    dyn_sort_fwd, dyn_topk_fwd, dyn_diagonal_fwd, dyn_diagonal_bwd,
+    dyn_solve_fwd, dyn_solve_bwd, dyn_cholesky_fwd, dyn_cholesky_bwd,
+    dyn_logdet_fwd, dyn_logdet_bwd, dyn_eigh_fwd, dyn_eigh_bwd, dyn_qr_fwd,
+    dyn_qr_bwd, dyn_svd_fwd, dyn_svd_bwd, dyn_scatter_add_fwd,
+    dyn_scatter_add_bwd, dyn_sparse_fwd, dyn_sparse_bwd, dyn_batch_norm_fwd,
+    dyn_batch_norm_bwd, dyn_decoder_fwd, dyn_decoder_bwd;
 
 static inline int dyn_input(const dyn_node *y, int k) {
   if (k >= y->nin) return -1;
@@ -72,6 +84,10 @@ static inline bool dyn_wants(dyn_tape *t, dyn_node *y, int k) {
   int id = dyn_input(y, k);
   return id >= 0 && t->v[id].need;
 }
+
+/* 'r', a reduction of x over 'dim' (-1: all), seen in the shape of x: borrowed,
+** the missing dimension has stride 0. */
+dyn_tensor dyn_kept(const dyn_tensor *r, const dyn_tensor *x, int dim);
 
 /* Add 'd', summed to the right shape, to the gradient of input k of y. */
 DYN_STATUS dyn_flow(dyn_tape *t, dyn_node *y, int k, const dyn_tensor *d,

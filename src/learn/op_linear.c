@@ -3,6 +3,7 @@
 
 #include "core/linalg.h"
 #include "core/ops.h"
+#include "core/packed.h"
 #include "learn/kernel.h"
 #include "learn/op.h"
 
@@ -24,6 +25,38 @@ static dyn_tensor column(const dyn_tensor *a) {
   return t;
 }
 
+enum {
+  WORTH = 1 << 18 /* multiplications that pay for rounding the operands */
+};
+
+static bool unit(const dyn_tensor *a) {
+  return a->stride[0] == 1 || a->stride[1] == 1;
+}
+
+/* c = a b + (add ? c : 0), in bfloat16 if the tape wants it and it is worth it */
+static dyn_status product(const dyn_tape *t, dyn_tensor *c, const dyn_tensor *a,
+                          const dyn_tensor *b, bool add, dyn_err *e) {
+  if (t->bf16 && a->type == DYN_F32 && a->ndim == 2 && b->ndim == 2 &&
+      unit(a) && unit(b) &&
+      (double)a->size[0] * (double)a->size[1] * (double)b->size[1] >= WORTH)
+    return dyn_gemm_bf16_(c, a, b, add, e);
+  return dyn_gemm_(c, 1, a, b, add ? 1 : 0, e);
+}
+
+/* The same into a new matrix. */
+static dyn_status matrix_product(const dyn_tape *t, dyn_tensor *r,
+                                 const dyn_tensor *a, const dyn_tensor *b,
+                                 dyn_err *e) {
+  if (!t->bf16 || a->ndim != 2 || b->ndim != 2 || a->size[1] != b->size[0] ||
+      a->type != b->type)
+    return dyn_matmul(r, a, b, e);
+  ptrdiff_t size[] = {a->size[0], b->size[1]};
+  dyn_status st = dyn_tensor_raw(r, a->type, 2, size, e);
+  if (st == DYN_OK) st = product(t, r, a, b, false, e);
+  if (st != DYN_OK) dyn_tensor_free(r);
+  return st;
+}
+
 /* The gradient of input k gets a b added: straight into its memory. */
 static dyn_status flow_product(dyn_tape *t, dyn_node *y, int k,
                                const dyn_tensor *a, const dyn_tensor *b,
@@ -34,11 +67,11 @@ static dyn_status flow_product(dyn_tape *t, dyn_node *y, int k,
   dyn_status st = dyn_flow_into(t, y, k, &g, &fresh, e);
   if (st != DYN_OK) return st;
   dyn_tensor c = column(g);
-  return dyn_gemm_(&c, 1, a, b, fresh ? 0 : 1, e);
+  return product(t, &c, a, b, !fresh, e);
 }
 
 dyn_status dyn_matmul_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
-  return dyn_matmul(&y->x, dyn_in(t, y, 0), dyn_in(t, y, 1), e);
+  return matrix_product(t, &y->x, dyn_in(t, y, 0), dyn_in(t, y, 1), e);
 }
 
 /* da = g b', db = a' g */
@@ -129,7 +162,8 @@ static void finish(dyn_node *y, const dyn_tensor *b) {
 dyn_status dyn_linear_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   const dyn_tensor *b = dyn_in(t, y, 2);
   dyn_status st = check_linear(t, y, e);
-  if (st == DYN_OK) st = dyn_matmul(&y->x, dyn_in(t, y, 0), dyn_in(t, y, 1), e);
+  if (st == DYN_OK)
+    st = matrix_product(t, &y->x, dyn_in(t, y, 0), dyn_in(t, y, 1), e);
   if (st == DYN_OK && y->need && y->a.act == DYN_ACT_GELU)
     st = dyn_tensor_raw(&y->aux, y->x.type, 2, y->x.size, e);
   if (st == DYN_OK && (b || y->a.act || y->a.drop > 0)) finish(y, b);

@@ -3,21 +3,6 @@
 #include "core/order.h"
 #include "learn/op.h"
 
-/* 'r', a reduction of x over 'dim' (-1: all), seen in the shape of x. */
-static dyn_tensor kept(const dyn_tensor *r, const dyn_tensor *x, int dim) {
-  dyn_tensor d = *r; /* borrowed */
-  if (dim >= 0) {
-    for (int k = x->ndim - 1; k > dim; k--) {
-      d.size[k] = d.size[k - 1];
-      d.stride[k] = d.stride[k - 1];
-    }
-    d.size[dim] = 1;
-    d.ndim = x->ndim;
-  }
-  dyn_tensor_expand(&d, x);
-  return d;
-}
-
 dyn_status dyn_lse_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   return dyn_reduce(&y->x, DYN_LOGSUMEXP, dyn_in(t, y, 0), y->a.dim, e);
 }
@@ -25,7 +10,8 @@ dyn_status dyn_lse_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
 /* g softmax(x), and the softmax is exp(x - y) */
 dyn_status dyn_lse_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   const dyn_tensor *x = dyn_in(t, y, 0);
-  dyn_tensor top = kept(&y->x, x, y->a.dim), g = kept(&y->g, x, y->a.dim);
+  dyn_tensor top = dyn_kept(&y->x, x, y->a.dim),
+             g = dyn_kept(&y->g, x, y->a.dim);
   dyn_tensor d = {0}, p = {0};
   dyn_status st = DYN_OK;
   DYN_TRY(dyn_map2(&d, DYN_SUB, x, &top, e));

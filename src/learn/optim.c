@@ -29,6 +29,10 @@ static dyn_status check(const dyn_optim_options *o, dyn_err *e) {
     return dyn_fail(e, DYN_EVALUE, "decay %g is not 0 or more", o->decay);
   if (!(o->clip >= 0))
     return dyn_fail(e, DYN_EVALUE, "clip %g is not 0 or more", o->clip);
+  if (!(o->bound >= 0))
+    return dyn_fail(e, DYN_EVALUE, "bound %g is not 0 or more", o->bound);
+  if (!(o->l2 >= 0) || !isfinite(o->l2))
+    return dyn_fail(e, DYN_EVALUE, "l2 %g is not 0 or more", o->l2);
   return DYN_OK;
 }
 
@@ -87,7 +91,9 @@ dyn_status dyn_optim_step(dyn_optim *t, dyn_params *p, double scale,
                         .decay = t->group[i].decay ? t->o.decay : 0,
                         .correct1 = 1 - pow(t->o.beta1, n),
                         .correct2 = 1 - pow(t->o.beta2, n),
-                        .scale = 1};
+                        .scale = 1,
+                        .bound = t->o.bound > 0 ? t->o.bound : HUGE_VAL,
+                        .l2 = t->group[i].decay ? t->o.l2 : 0};
     if (t->o.clip > 0 && *norm > t->o.clip) s.scale = t->o.clip / *norm;
     update(t, p, &p->v[i], &s);
   }

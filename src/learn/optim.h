@@ -16,6 +16,8 @@ typedef struct dyn_optim_options {
   double beta1, beta2, eps; /* of sgd: beta1 is the momentum */
   double decay;             /* decoupled weight decay, times lr */
   double clip;              /* largest norm of the gradient; 0: any */
+  double bound;             /* largest |element| of the gradient; 0: any */
+  double l2; /* of the parameters in the loss: Adam's weight decay */
 } dyn_optim_options;
 
 /* A parameter may learn slower or faster, and without decay. */
@@ -39,7 +41,8 @@ DYN_STATUS dyn_optim_new(dyn_optim *t, dyn_method method, const dyn_params *p,
                          const dyn_optim_options *o, dyn_err *e);
 /*
 ** One step with learning rate lr * scale. The gradient is first scaled down to
-** norm 'clip' (Pascanu, Mikolov and Bengio, ICML 2013). Frozen parameters keep
+** norm 'clip' (Pascanu, Mikolov and Bengio, ICML 2013), then its elements are cut
+** at 'bound'; l2 w is added last, as PyTorch's Adam does it. Frozen parameters keep
 ** their values and moments. DYN_EVALUE, and nothing changed: the gradient is
 ** not finite, or 'p' is not what 't' was made for. '*norm': before clipping.
 ** Time: 3 reads and 2 writes of the parameters (adamw 4 and 3).

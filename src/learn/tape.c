@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/ops.h"
+#include "core/packed.h"
 #include "learn/kernel.h"
 #include "learn/op.h"
 
@@ -13,8 +14,10 @@ static void clear(dyn_node *p) {
   dyn_tensor_free(&p->x);
   dyn_tensor_free(&p->g);
   dyn_tensor_free(&p->aux);
+  dyn_tensor_free(&p->stats);
   if (p->many) dyn_free(p->many, (size_t)p->nin, sizeof *p->many);
   dyn_free(p->idx, (size_t)p->a.nidx, sizeof *p->idx);
+  dyn_csr_free(&p->csr);
   *p = (dyn_node){0};
 }
 
@@ -23,6 +26,14 @@ void dyn_tape_free(dyn_tape *t) {
   for (int i = t->n - 1; i >= 0; i--) clear(&t->v[i]);
   dyn_free(t->v, (size_t)t->cap, sizeof(dyn_node));
   dyn_free(t, 1, sizeof *t);
+}
+
+dyn_status dyn_tape_bf16(dyn_tape *t, dyn_err *e) {
+  if (!dyn_bf16_supported())
+    return dyn_fail(e, DYN_EVALUE,
+                    "tape: bf16 needs a processor with AVX512-BF16");
+  t->bf16 = true;
+  return DYN_OK;
 }
 
 /* ---- recording ---------------------------------------------------------- */
@@ -80,6 +91,11 @@ static dyn_status describe(dyn_tape *t, dyn_node *p, const int *in, int nin,
   }
   if (!a) return DYN_OK;
   p->a = *a;
+  p->a.sparse = NULL;
+  if (a->sparse) {
+    dyn_status st = dyn_csr_share(&p->csr, a->sparse, e);
+    if (st != DYN_OK) return p->a.nidx = 0, st;
+  }
   if (!a->idx) return p->a.nidx = 0, DYN_OK;
   p->idx = dyn_alloc((size_t)a->nidx, sizeof *p->idx);
   if (!p->idx) {
@@ -311,6 +327,15 @@ const dyn_tensor *dyn_tape_arrived(const dyn_tape *t, int id) {
   return &t->v[id].g;
 }
 int dyn_tape_inputs(const dyn_tape *t, int id) { return t->v[id].nin; }
+const dyn_tensor *dyn_tape_positions(const dyn_tape *t, int id) {
+  static const dyn_tensor none;
+  bool chosen = dyn_ops[t->v[id].op].bwd == dyn_chosen_bwd;
+  return chosen ? &t->v[id].aux : &none;
+}
+
+const dyn_tensor *dyn_tape_stats(const dyn_tape *t, int id) {
+  return &t->v[id].stats;
+}
 bool dyn_tape_need(const dyn_tape *t, int id) { return t->v[id].need; }
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id) { return t->v[id].op; }
 int dyn_tape_len(const dyn_tape *t) { return t->n; }

@@ -8,7 +8,7 @@
 #ifndef DYN_TAPE_H
 #define DYN_TAPE_H
 
-#include "core/tensor.h"
+#include "core/sparse.h"
 
 typedef struct dyn_tape dyn_tape;
 
@@ -64,6 +64,37 @@ typedef enum dyn_opcode {
   DYN_OP_BCE_LOGITS,
   DYN_OP_ROW_PEARSON,
   DYN_OP_LOG_SOFTMAX, /* along the last dimension */
+  /* more element-wise ones, two operands, broadcast */
+  DYN_OP_POWER,   /* a^b */
+  DYN_OP_LARGER,  /* of equals the gradient goes to the first */
+  DYN_OP_SMALLER, /* the same */
+  DYN_OP_RECIPROCAL,
+  /* reductions over attr.dim, or all elements if it is -1 */
+  DYN_OP_VAR, /* n - 1 in the denominator */
+  DYN_OP_STD,
+  DYN_OP_NORM, /* of these two the derivative at 0 is 0 */
+  DYN_OP_PROD,
+  DYN_OP_MAX, /* to the first of equals */
+  DYN_OP_MIN,
+  DYN_OP_QUANTILE, /* attr.value in 0..1: as dyn_quantile */
+  /* choices */
+  DYN_OP_SORT,     /* attr.dim; descending if attr.lo is not 0 */
+  DYN_OP_TOPK,     /* attr.n largest (attr.lo not 0: smallest) of attr.dim */
+  DYN_OP_DIAGONAL, /* the attr.lo-th of a matrix */
+  /* linear algebra; those with several results: see op_linalg.c */
+  DYN_OP_SOLVE,       /* a, b: as dyn_solve */
+  DYN_OP_CHOLESKY,    /* the gradient is symmetric, here and in eigh */
+  DYN_OP_LOGDET,      /* log |det a| */
+  DYN_OP_EIGH,        /* (n,n) -> (1+n, n): values over vectors */
+  DYN_OP_QR,          /* (n,k) -> (n+k, k): q over r */
+  DYN_OP_SVD,         /* (n,m) -> (n+1+m, k): u over s over v */
+  DYN_OP_SCATTER_ADD, /* a, positions, x, attr.dim: a copy, as dyn_scatter_add_ */
+  DYN_OP_SPARSE, /* attr.sparse times x (n, k); its transpose if attr.dim */
+  /* normalisation over rows: x (n,m), scale (m), shift (m), weights of rows (n)
+  ** or absent: act(scale (x - mean) / sqrt(var + attr.value) + shift), negative
+  ** results times attr.slope. The statistics are dyn_tape_stats. */
+  DYN_OP_BATCH_NORM,
+  DYN_OP_GENE_DECODER, /* see op_decoder.c */
   DYN_NOPS
 } dyn_opcode;
 
@@ -82,11 +113,13 @@ typedef enum dyn_activation {
 typedef struct dyn_attr {
   int dim, dim2;   /* 0-based */
   ptrdiff_t lo, n; /* first row and number of rows */
-  double value;    /* the number of maximum and pow */
+  double value;    /* the number of maximum and pow, eps of a normalisation */
+  double slope;    /* of batch_norm left of 0: 1 linear, 0 relu, else leaky */
   int ndim;        /* of reshape */
   ptrdiff_t size[DYN_MAXDIM];
   const int64_t *idx; /* nidx row numbers, 0-based; copied */
   ptrdiff_t nidx;
+  dyn_csr *sparse; /* shared, not copied */
   dyn_activation act;
   double drop;   /* probability that an element is set to 0 */
   uint64_t seed; /* row r of the mask is from stream r of it */
@@ -94,6 +127,12 @@ typedef struct dyn_attr {
 
 dyn_tape *dyn_tape_new(void); /* NULL: out of memory */
 void dyn_tape_free(dyn_tape *t);
+/*
+** Large products of DYN_OP_LINEAR and DYN_OP_MATMUL of float matrices, forward
+** and backward, are done in bfloat16 from now on (core/packed.h); parameters,
+** gradients and everything else stay float. DYN_EVALUE: not on this processor.
+*/
+DYN_STATUS dyn_tape_bf16(dyn_tape *t, dyn_err *e);
 
 /*
 ** Put 'x' on the tape, shared, not copied. A gradient arrives if 'need'; where
@@ -138,9 +177,15 @@ DYN_STATUS dyn_tape_supply(dyn_tape *t, unsigned run, int entry, int k,
 /* Inputs of an entry. */
 int dyn_tape_inputs(const dyn_tape *t, int id);
 
+/* The value of a variable, borrowed: until the tape is freed. */
 const dyn_tensor *dyn_tape_value(const dyn_tape *t, int id);
 /* Empty if nothing flowed there, or if 'id' is not a leaf. */
 const dyn_tensor *dyn_tape_grad(const dyn_tape *t, int id);
+/* Where the values of sort, topk, max and min were (from 0), else empty. */
+const dyn_tensor *dyn_tape_positions(const dyn_tape *t, int id);
+/* Of a normalisation: means, variances (n in the denominator) of each of its
+** layers, one after the other, double. Empty of everything else. */
+const dyn_tensor *dyn_tape_stats(const dyn_tape *t, int id);
 bool dyn_tape_need(const dyn_tape *t, int id);
 dyn_opcode dyn_tape_op(const dyn_tape *t, int id);
 /* Entries so far: ids are 0 .. n-1. */

@@ -163,10 +163,11 @@ static void gradients(void) {
         world_free(&w);
       }
   OK(good && "gradients of operators, every form and combination");
-  for (int given = 0; given < 2; given++) {
+  for (int k = 0; k < 4; k++) { /* both heads, from 0 and from given states */
     world w;
-    world_new(&w, model(DYN_HEAD_MLP, DYN_AFFINE, DYN_ADDITIVE, 0, 0), DYN_F64);
-    if (given) w.q.state = &w.state;
+    dyn_head head = k < 2 ? DYN_HEAD_MLP : DYN_HEAD_DELTA;
+    world_new(&w, model(head, DYN_AFFINE, DYN_ADDITIVE, 0, 0), DYN_F64);
+    if (k % 2) w.q.state = &w.state;
     OK(gradient(&w, "") && "gradients of the mlp");
     world_free(&w);
   }

@@ -33,7 +33,16 @@ static double cosine(const dyn_tensor *x, ptrdiff_t i, ptrdiff_t j) {
 }
 
 static dyn_node2vec_opts options(int dim, int negatives) {
-  return (dyn_node2vec_opts){1, 1, 20, 20, 2, {dim, 4, negatives, 0.05, 11}};
+  return (dyn_node2vec_opts){.p = 1,
+                             .q = 1,
+                             .walks = 20,
+                             .length = 20,
+                             .epochs = 2,
+                             .skipgram = {.dim = dim,
+                                          .window = 4,
+                                          .negatives = negatives,
+                                          .lr = 0.05,
+                                          .seed = 11}};
 }
 
 static dyn_status run(dyn_tensor *x, const dyn_node2vec_opts *o, int threads,
@@ -114,6 +123,44 @@ static void wrong(void) {
   dyn_csr_free(&none);
 }
 
+/* Two parts are the whole, with negative edges too. */
+static dyn_status parts(bool race, dyn_err *e) {
+  int32_t r[8] = {0, 1, 1, 2, 2, 0, 0, 3}, c[8] = {1, 0, 2, 1, 0, 2, 3, 0};
+  float w[8] = {1, 1, 2, 2, -1, -1, 1, 1};
+  dyn_csr a = {0};
+  dyn_tensor whole = {0}, state = {0};
+  dyn_node2vec_opts o = options(8, 5);
+  dyn_status st;
+  o.walks = 400, o.length = 5, o.epochs = 1;
+  o.repel = true, o.skipgram.race = race;
+  omp_set_num_threads(1);
+  DYN_TRY(dyn_csr_from_triplets(&a, 4, 4, 8, r, c, w, e));
+  DYN_TRY(dyn_node2vec(&whole, &a, &o, NULL, e));
+  DYN_TRY(dyn_node2vec_part(&state, 0, 1024, &a, &o, NULL, e));
+  DYN_TRY(dyn_node2vec_part(&state, 1024, 1600, &a, &o, NULL, e));
+  if (memcmp(dyn_f32(&whole), dyn_f32(&state), 32 * sizeof(float)) != 0)
+    st = dyn_fail(e, DYN_EVALUE, "parts differ from the whole");
+done:
+  dyn_csr_free(&a);
+  dyn_tensor_free(&whole), dyn_tensor_free(&state);
+  return st;
+}
+
+static void wrong_parts(void) {
+  dyn_err e;
+  dyn_csr a = {0};
+  dyn_tensor state = {0};
+  int32_t r[2] = {0, 1}, c[2] = {1, 0};
+  dyn_node2vec_opts o = options(8, 5);
+  OK(dyn_csr_from_triplets(&a, 2, 2, 2, r, c, NULL, &e) == DYN_OK);
+  OK(dyn_node2vec_part(&state, 5, 6, &a, &o, NULL, &e) == DYN_EVALUE);
+  OK(dyn_node2vec_part(&state, 0, 99999, &a, &o, NULL, &e) == DYN_EVALUE);
+  o.walks = 2000;
+  OK(dyn_node2vec_part(&state, 1024, 2048, &a, &o, NULL, &e) == DYN_ESHAPE);
+  OK(!state.st);
+  dyn_csr_free(&a);
+}
+
 static dyn_status small(dyn_err *e) {
   dyn_tensor x = {0};
   dyn_node2vec_opts o = options(8, 5);
@@ -132,6 +179,9 @@ int main(void) {
   same_bytes(128);
   same_bytes(200);
   wrong();
+  wrong_parts();
   OUT_OF_MEMORY(small(&e));
+  OUT_OF_MEMORY(parts(false, &e));
+  OUT_OF_MEMORY(parts(true, &e));
   return done_testing();
 }

@@ -10,7 +10,7 @@
 #include "test.h"
 
 enum {
-  MOST = 5
+  MOST = 12
 };
 
 typedef struct opcase {
@@ -21,10 +21,13 @@ typedef struct opcase {
   dyn_attr a;
   int constant; /* bits: inputs that want no gradient */
   char kind;    /* of values: 0 any, '+' positive, 'm' input 3 is a 0/1 mask,
-                ** with NaN in the target where it is 0, 'i' input 1 is 1, 2 */
+                ** with NaN in the target where it is 0, 'i' input 1 is 1, 2,
+                ** 's' what the operation sees is x x' + 1, symmetric */
 } opcase;
 
 static const int64_t some[] = {2, 0, 2};
+
+static dyn_csr matrix; /* (2, 3) */
 
 static const opcase cases[] = {
     {DYN_OP_ADD, 2, {2, 2}, {{2, 3}, {2, 3}}, .kind = 0},
@@ -136,6 +139,103 @@ static const opcase cases[] = {
      .constant = 14,
      .kind = 'm'},
     {DYN_OP_LOG_SOFTMAX, 1, {2}, {{2, 3}}, .kind = 0},
+    {DYN_OP_POWER, 2, {2, 1}, {{2, 3}, {3}}, .kind = '+'},
+    {DYN_OP_POWER, 2, {2, 0}, {{2, 3}, {0}}, .kind = '+', .constant = 2},
+    {DYN_OP_POWER, 2, {0, 2}, {{0}, {2, 3}}, .kind = '+', .constant = 1},
+    {DYN_OP_LARGER, 2, {2, 1}, {{2, 3}, {3}}, .kind = 0},
+    {DYN_OP_SMALLER, 2, {1, 2}, {{3}, {2, 3}}, .kind = 0},
+    {DYN_OP_RECIPROCAL, 1, {2}, {{2, 3}}, .kind = '+'},
+    {DYN_OP_VAR, 1, {2}, {{2, 3}}, .a = {.dim = -1}},
+    {DYN_OP_VAR, 1, {3}, {{2, 3, 2}}, .a = {.dim = 1}},
+    {DYN_OP_STD, 1, {2}, {{2, 3}}, .a = {.dim = -1}},
+    {DYN_OP_STD, 1, {3}, {{2, 3, 2}}, .a = {.dim = 1}},
+    {DYN_OP_NORM, 1, {2}, {{2, 3}}, .a = {.dim = -1}},
+    {DYN_OP_NORM, 1, {2}, {{2, 3}}, .a = {.dim = 0}},
+    {DYN_OP_PROD, 1, {2}, {{2, 3}}, .a = {.dim = -1}},
+    {DYN_OP_PROD, 1, {3}, {{2, 3, 2}}, .a = {.dim = 1}},
+    {DYN_OP_MAX, 1, {2}, {{2, 3}}, .a = {.dim = -1}},
+    {DYN_OP_MAX, 1, {3}, {{2, 3, 2}}, .a = {.dim = 1}},
+    {DYN_OP_MIN, 1, {2}, {{2, 3}}, .a = {.dim = -1}},
+    {DYN_OP_MIN, 1, {2}, {{2, 3}}, .a = {.dim = 0}},
+    {DYN_OP_QUANTILE, 1, {2}, {{2, 3}}, .a = {.dim = -1, .value = .3}},
+    {DYN_OP_QUANTILE, 1, {3}, {{2, 4, 2}}, .a = {.dim = 1, .value = .5}},
+    {DYN_OP_QUANTILE, 1, {2}, {{2, 3}}, .a = {.dim = 1, .value = 1}},
+    {DYN_OP_QUANTILE, 1, {2}, {{1, 3}}, .a = {.dim = 0, .value = .7}},
+    {DYN_OP_SORT, 1, {2}, {{2, 3}}, .a = {.dim = 1}},
+    {DYN_OP_SORT, 1, {2}, {{4, 3}}, .a = {.dim = 0, .lo = 1}},
+    {DYN_OP_TOPK, 1, {2}, {{2, 5}}, .a = {.dim = 1, .n = 2}},
+    {DYN_OP_TOPK, 1, {2}, {{4, 3}}, .a = {.dim = 0, .n = 3, .lo = 1}},
+    {DYN_OP_DIAGONAL, 1, {2}, {{3, 4}}, .a = {.lo = 1}},
+    {DYN_OP_SOLVE, 2, {2, 2}, {{3, 3}, {3, 2}}, .kind = 's'},
+    {DYN_OP_SOLVE, 2, {2, 1}, {{3, 3}, {3}}, .kind = 's'},
+    {DYN_OP_SOLVE, 2, {2, 1}, {{2, 2}, {2}}, .kind = 0},
+    {DYN_OP_SOLVE, 2, {2, 1}, {{2, 2}, {2}}, .constant = 1},
+    {DYN_OP_CHOLESKY, 1, {2}, {{4, 4}}, .kind = 's'},
+    {DYN_OP_LOGDET, 1, {2}, {{3, 3}}, .kind = 's'},
+    {DYN_OP_LOGDET, 1, {2}, {{2, 2}}, .kind = 0},
+    {DYN_OP_EIGH, 1, {2}, {{3, 3}}, .kind = 's'},
+    {DYN_OP_QR, 1, {2}, {{4, 2}}, .kind = 0},
+    {DYN_OP_QR, 1, {2}, {{3, 3}}, .kind = 's'},
+    {DYN_OP_SVD, 1, {2}, {{4, 2}}, .kind = 0},
+    {DYN_OP_SVD, 1, {2}, {{2, 4}}, .kind = 0},
+    {DYN_OP_SVD, 1, {2}, {{3, 3}}, .kind = 's'},
+    {DYN_OP_SCATTER_ADD,
+     3,
+     {2, 2, 2},
+     {{3, 2}, {2, 2}, {2, 2}},
+     .constant = 2,
+     .kind = 'i'},
+    {DYN_OP_SPARSE, 1, {2}, {{3, 2}}, .a = {.sparse = &matrix}},
+    {DYN_OP_SPARSE, 1, {2}, {{2, 2}}, .a = {.sparse = &matrix, .dim = 1}},
+    {DYN_OP_BATCH_NORM,
+     3,
+     {2, 1, 1},
+     {{7, 3}, {3}, {3}},
+     .a = {.value = .1, .slope = 1}},
+    {DYN_OP_BATCH_NORM,
+     3,
+     {2, 1, 1},
+     {{7, 3}, {3}, {3}},
+     .a = {.value = .1, .slope = .01}},
+    {DYN_OP_BATCH_NORM,
+     4,
+     {2, 1, 1, 1},
+     {{6, 2}, {2}, {2}, {6}},
+     .constant = 8,
+     .a = {.value = .1},
+     .kind = '+'},
+    {DYN_OP_GENE_DECODER, /* every cell a block of its own */
+     12,
+     {3, 2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1},
+     {{3, 5, 3},
+      {3, 3},
+      {3},
+      {3},
+      {3, 4},
+      {4},
+      {4},
+      {4, 2},
+      {2},
+      {2},
+      {5, 2},
+      {5}},
+     .a = {.value = .1}},
+    {DYN_OP_GENE_DECODER, /* the last three share one, as in GEARS */
+     12,
+     {3, 2, 1, 1, 2, 1, 1, 2, 1, 1, 2, 1},
+     {{2, 4, 2},
+      {4, 2},
+      {2},
+      {2},
+      {2, 3},
+      {3},
+      {3},
+      {3, 3},
+      {3},
+      {3},
+      {4, 3},
+      {4}},
+     .a = {.value = .1}},
 };
 
 static dyn_tensor filled(const opcase *c, int k, double a) {
@@ -152,7 +252,43 @@ static dyn_tensor filled(const opcase *c, int k, double a) {
   return t;
 }
 
-/* loss = sum(op(x0, x1, ...)^2), so that d loss / d op is not constant */
+/* x x' + 1 */
+static dyn_status made_symmetric(dyn_tape *t, int *x, dyn_err *e) {
+  int turned, y;
+  dyn_tensor one = {0};
+  dyn_status st = DYN_OK;
+  const dyn_tensor *v = dyn_tape_value(t, *x);
+  ptrdiff_t n = v->size[0];
+  DYN_TRY(dyn_tensor_new(&one, v->type, 2, (ptrdiff_t[]){n, n}, e));
+  for (ptrdiff_t i = 0; i < n; i++) dyn_tensor_set(&one, i * (n + 1), 1);
+  DYN_TRY(
+      dyn_tape_apply(t, DYN_OP_SWAP, x, 1, &(dyn_attr){.dim2 = 1}, &turned, e));
+  DYN_TRY(
+      dyn_tape_apply(t, DYN_OP_MATMUL, (int[]){*x, turned}, 2, NULL, &y, e));
+  DYN_TRY(dyn_tape_leaf(t, &one, false, NULL, &turned, e));
+  DYN_TRY(dyn_tape_apply(t, DYN_OP_ADD, (int[]){y, turned}, 2, NULL, x, e));
+done:
+  dyn_tensor_free(&one);
+  return st;
+}
+
+/* What is added to a result: sums of squares of orthonormal vectors say nothing
+** about their direction. */
+static dyn_status shifted(dyn_tape *t, int *y, dyn_err *e) {
+  dyn_tensor c = {0};
+  int shift;
+  const dyn_tensor *v = dyn_tape_value(t, *y);
+  dyn_status st = dyn_tensor_new(&c, v->type, v->ndim, v->size, e);
+  if (st != DYN_OK) return st;
+  for (size_t i = 0; i < dyn_tensor_len(&c); i++)
+    dyn_tensor_set(&c, (ptrdiff_t)i, cos(2.1 * (double)i));
+  st = dyn_tape_leaf(t, &c, false, NULL, &shift, e);
+  dyn_tensor_free(&c);
+  if (st != DYN_OK) return st;
+  return dyn_tape_apply(t, DYN_OP_ADD, (int[]){*y, shift}, 2, NULL, y, e);
+}
+
+/* loss = sum((op(x0, x1, ...) + c)^2), so that d loss / d op is not constant */
 static dyn_status loss(const opcase *c, dyn_tensor x[MOST], double *f,
                        dyn_tensor g[MOST], dyn_err *e) {
   dyn_status st = DYN_OK;
@@ -161,7 +297,11 @@ static dyn_status loss(const opcase *c, dyn_tensor x[MOST], double *f,
   if (!t) return DYN_ENOMEM;
   for (int k = 0; k < c->nin; k++)
     DYN_TRY(dyn_tape_leaf(t, &x[k], !(c->constant >> k & 1), NULL, &in[k], e));
+  int first = in[0];
+  if (c->kind == 's') DYN_TRY(made_symmetric(t, &in[0], e));
   DYN_TRY(dyn_tape_apply(t, c->op, in, c->nin, &c->a, &y, e));
+  DYN_TRY(shifted(t, &y, e));
+  in[0] = first;
   DYN_TRY(dyn_tape_apply(t, DYN_OP_SQUARE, &y, 1, NULL, &sq, e));
   DYN_TRY(dyn_tape_apply(t, DYN_OP_SUM, &sq, 1, &(dyn_attr){.dim = -1}, &s, e));
   *f = dyn_tensor_get(dyn_tape_value(t, s), 0);
@@ -206,7 +346,7 @@ static double against_float(const opcase *c, const dyn_tensor x[MOST],
   double f, worst = 0;
   dyn_tensor xf[MOST] = {0}, gf[MOST] = {0};
   for (int k = 0; k < c->nin; k++)
-    if (dyn_convert(&xf[k], &x[k], c->kind == 'i' && k ? DYN_F64 : DYN_F32,
+    if (dyn_convert(&xf[k], &x[k], c->kind == 'i' && k == 1 ? DYN_F64 : DYN_F32,
                     NULL) != DYN_OK)
       exit(2);
   if (loss(c, xf, &f, gf, NULL) != DYN_OK) exit(2);
@@ -426,8 +566,23 @@ static void custom_operations(void) {
   dyn_tensor_free(&x), dyn_tensor_free(&r);
 }
 
+static void sparse_matrices_are_shared(void) {
+  dyn_csr own = {0}, other = {0};
+  static const int32_t at[] = {0};
+  OK(dyn_csr_from_triplets(&own, 1, 1, 1, at, at, NULL, NULL) == DYN_OK);
+  OUT_OF_MEMORY(dyn_csr_share(&other, &own, NULL));
+  OK(other.col == own.col);
+  dyn_csr_free(&own);
+  OK(other.col[0] == 0 && dyn_csr_nnz(&other) == 1);
+  dyn_csr_free(&other);
+}
+
 int main(void) {
   bool seen[DYN_NOPS] = {[DYN_OP_LEAF] = true, [DYN_OP_CUSTOM] = true};
+  static const int32_t row[] = {0, 0, 1, 1}, col[] = {0, 2, 1, 2};
+  static const float val[] = {1, -2, 0.5f, 3};
+  if (dyn_csr_from_triplets(&matrix, 2, 3, 4, row, col, val, NULL) != DYN_OK)
+    exit(2);
   custom_operations();
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     gradcheck(&cases[i]);
@@ -440,5 +595,7 @@ int main(void) {
   the_first_nonfinite_value_is_found();
   a_sink_receives_the_gradient();
   threads_do_not_matter();
+  sparse_matrices_are_shared();
+  dyn_csr_free(&matrix);
   return done_testing();
 }

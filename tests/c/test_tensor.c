@@ -77,7 +77,31 @@ done:
   return st;
 }
 
+static float lent[3] = {1, 2, 3};
+
+static dyn_status settled(const dyn_tensor *like) {
+  dyn_tensor t = {0};
+  dyn_tensor_lend(&t, like, lent);
+  dyn_status st = dyn_tensor_settle(&t, NULL);
+  dyn_tensor_free(&t);
+  return st;
+}
+
+static void lend_and_settle(void) {
+  dyn_tensor like = iota(DYN_F32, 1, (ptrdiff_t[]){3}), t = {0}, r = {0};
+  dyn_tensor_lend(&t, &like, lent);
+  OK(t.data == lent && dyn_alike(&t, &like));
+  OK(dyn_map2(&r, DYN_ADD, &t, &like, NULL) == DYN_OK);
+  OK(dyn_f32(&r)[2] == 5);
+  OK(dyn_tensor_settle(&t, NULL) == DYN_OK && t.data != lent);
+  OK(dyn_f32(&t)[2] == 3 && dyn_tensor_settle(&t, NULL) == DYN_OK);
+  dyn_tensor_free(&t), dyn_tensor_free(&r);
+  OUT_OF_MEMORY(settled(&like));
+  dyn_tensor_free(&like);
+}
+
 int main(void) {
+  lend_and_settle();
   for (int type = 0; type < DYN_NTYPES; type++) {
     printf("# %s\n", dyn_type_name((dyn_type)type));
     views_share_storage((dyn_type)type);

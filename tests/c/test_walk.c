@@ -53,8 +53,8 @@ static void frequencies(bool weighted, double p, double q) {
   int32_t *out = dyn_alloc(LEN, sizeof *out);
   OK(graph(&a, weighted, &e) == DYN_OK);
   OK(dyn_walker_init(&t, &a, p, q, &e) == DYN_OK);
-  dyn_rng g = dyn_rng_stream(7, 0);
-  OK(dyn_walk(out, LEN, &t, 0, &g) == LEN);
+  dyn_walks(out, 0, 1, LEN, &t, NULL, 7);
+  OK(out[LEN - 1] >= 0);
   for (int i = 2; i < LEN; i++) count[out[i - 2]][out[i - 1]][out[i]]++;
   for (int32_t u = 0; u < 6; u++)
     for (int32_t v = 0; v < 6; v++) {
@@ -104,6 +104,7 @@ static void ends(void) { /* 0 -> 1, and 1 leads nowhere */
   OK(dyn_walker_init(&t, &a, 2, 0.5, &e) == DYN_OK);
   dyn_walks(out, 0, 2, 4, &t, NULL, 1);
   OK(out[0] == 0 && out[1] == 1 && out[2] == -1 && out[4] == 1 && out[5] < 0);
+  dyn_walker_free(&t);
   OK(dyn_walker_init(&t, &a, 0, 1, &e) == DYN_EVALUE);
   OK(dyn_walker_init(&t, &a, 1, 1e9, &e) == DYN_EVALUE);
   dyn_csr_free(&a);

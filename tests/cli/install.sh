@@ -70,6 +70,34 @@ is "a C program with the shared library" '^$' ${CC:-cc} -std=c11 examples/c/hell
   -o "$tmp/hello2"
 is "which finds it" '0\.3536$' env LD_LIBRARY_PATH="$root/lib" "$tmp/hello2"
 
+# shellcheck disable=SC2046,SC2086
+is "a C program on handles alone" '^$' ${CC:-cc} -std=c11 -Wall -Wextra -Werror examples/c/embed.c \
+  $(flags --cflags --libs) -o "$tmp/embed"
+is "predicts genes that were never perturbed" 'A4 raises the first gene, B4 lowers the second$' \
+  env LD_LIBRARY_PATH="$root/lib" "$tmp/embed"
+is "the name of the library has the major version" 'SONAME.*\[libdynamo\.so\.0\]' readelf -d "$root/lib/libdynamo.so.0"
+versions() {
+  for part in MAJOR MINOR PATCH; do
+    sed -n "s/^#define DYN_VERSION_$part *//p" "$root/include/dynamo/core/version.h"
+  done | paste -sd.
+  pkg-config --modversion dynamo
+  LD_LIBRARY_PATH="$root/lib" "$tmp/embed" | sed 's/^dynamo \([0-9.]*\):.*/\1/'
+  "$root/bin/dynamo" --version | sed -n '1s/^dynamo \([0-9.]*\).*/\1/p'
+}
+is "header, pkg-config, library and program have one version" '^[0-9]+\.[0-9]+\.[0-9]+$' sh -c \
+  "test $(versions | sort -u | wc -l) = 1 && echo $(versions | head -1)"
+if command -v "${LUAJIT:-luajit}" > /dev/null && [ -f "$root/lib/lua/5.1/dynamo/core.so" ]; then
+  cat > "$tmp/ffi.lua" <<L
+package.path = "$root/share/lua/5.1/?.lua;$root/share/lua/5.1/?/init.lua;" .. package.path
+package.cpath = "$root/lib/lua/5.1/?.so;" .. package.cpath
+local lib = require("dynamo").library.open()
+print(lib.path, lib.reduce("sum", lib.tensor_new("double", 1, { 3 }, nil), -1):array()[1])
+L
+  is "LuaJIT's FFI finds the installed library" 'libdynamo\.so\.0	0$' sh -c "cd / && ${LUAJIT:-luajit} '$tmp/ffi.lua'"
+else
+  echo "# skip LuaJIT's FFI: not there"
+fi
+
 if run_make uninstall; then
   is "make uninstall leaves nothing" '^$' find "$stage" -type f -o -type l
 else

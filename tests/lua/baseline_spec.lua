@@ -1,6 +1,8 @@
 local core = require "dynamo.core"
 local baseline = require "dynamo.baseline"
+local linear = require "dynamo.linear"
 local responses = require "dynamo.responses"
+local similarity = require "dynamo.similarity"
 
 local function d(t) return core.tensor(t, "double") end
 
@@ -64,10 +66,10 @@ test("linear: the worked example of the bilinear ridge, without and with a contr
   local Z = d { { 1 }, { 0 }, { -1 } }
   local y, p = d(Y), d { { 1 }, { -1 }, { .5 } }
   local b = y:sum(1) / 3
-  local f = baseline._bilinear(Z, p, y, b, .1, .1)
+  local f = linear.bilinear(Z, p, y, b, .1, .1)
   same(f(d { { 2 } }) + b, { { 1.810536980749747, 0.666666666666667, -0.810536980749747 } })
   b = y:sum(1) / 4
-  f = baseline._bilinear(Z, p, y, b, .1, .1)
+  f = linear.bilinear(Z, p, y, b, .1, .1)
   same(f(d { { 2 } }) + b, { { 1.611195542046606, .5, -0.861195542046606 } })
 end)
 
@@ -87,6 +89,27 @@ test("linear: P from an embedding without G equals the closed form; a gene witho
   assert(flags[1] == "embedding" and flags[2] == "mean")
 end)
 
+test("linear: P from another line's profiles, whether or not they train", function()
+  local rows, delta, other = {}, {}, core.randn(1, 4, 5, "double")
+  for i = 1, 8 do
+    local k = (i - 1) % 4 + 1
+    rows[i] = { perturbation = ("abcd"):sub(k, k), context = i <= 4 and "K" or "R" }
+    delta[i] = other:select(1, k):totable() -- both lines respond alike
+  end
+  local R = responses.new { genes = { "v", "w", "x", "y", "z" }, contexts = { "K", "R" }, rows = rows, delta = d(delta),
+    file = "x.csv" }
+  local recipe = linear.linear { genes = "identity", perturbations = "other", dim = 4, gene_ridge = 1e-9,
+    perturbation_ridge = 1e-9, control = false }
+  local got, flags = recipe:fit { responses = R, train = { 1, 2, 3, 4 } }:predict { 1, 2, { perturbation = "q", context = "K" } }
+  same(got:rows(1, 2), { delta[1], delta[2] }, 1e-5)
+  assert(flags[1] == "embedding" and flags[3] == "mean")
+  raises("no context 'Q'", function() linear.linear { perturbations = "other", from = "Q" }:fit { responses = R,
+    train = { 1 } }:predict { 1 } end)
+  raises("needs a line beside 'K'", function()
+    linear.linear { perturbations = "other" }:fit(env()):predict(query "j1")
+  end)
+end)
+
 test("linear: gene scores are those of the SVD of the training profiles", function()
   local n, G = 12, 30
   local names, control = {}, core.randn(5, 1, G, "double")
@@ -104,7 +127,7 @@ test("linear: gene scores are those of the SVD of the training profiles", functi
   local at, list = responses.places(R.genes), {}
   for k, i in ipairs(train) do list[k] = at[R.rows[i].targets[1]] end
   local b = y:sum(1) / 11
-  local f = baseline._bilinear(Z, Z:index(1, list), y, b, .1, .1)
+  local f = linear.bilinear(Z, Z:index(1, list), y, b, .1, .1)
   local want = f(Z:index(1, { at[R.rows[11].targets[1]], at[R.rows[12].targets[1]] })) + b
   assert((got - want):abs():max():item() < 1e-10)
 end)
@@ -220,7 +243,7 @@ test("contexts: each has its own fit; without training rows the others' is appli
 end)
 
 test("baselines: recipes, standard rows, errors", function()
-  assert(tostring(baseline.knn { k = 3 }) == "baseline.knn { k = 3, lambda = 0.05, power = 2 }",
+  assert(tostring(baseline.knn { k = 3 }) == "baseline.knn { k = 3, lambda = 0.05, power = 2, similarity = \"auto\" }",
     tostring(baseline.knn { k = 3 }))
   raises("unknown option 'pwoer'; did you mean 'power'?", baseline.knn, { pwoer = 1 })
   local names = {}
@@ -230,4 +253,71 @@ test("baselines: recipes, standard rows, errors", function()
   assert(table.concat(names, " ") == "no_change mean additive matching_mean linear knn ridge copy")
   local none = baseline.mean {}:fit(env()):predict {}
   assert(none:size(1) == 0 and none:size(2) == 3)
+end)
+
+test("lines: context mean, TxPert's general, State's perturbation mean", function()
+  local R = lines()
+  R.rows[1].n_cells, R.rows[4].n_cells = 3, 1
+  local e = { responses = R, train = { 1, 2, 4 } } -- a and b in K, a in R
+  same(baseline.context_mean {}:fit(e):predict { { perturbation = "q", context = "K" } }, { { (3 * 1 + 2) / 4, 0 } })
+  local got, flags = baseline.general {}:fit(e):predict { { perturbation = "a", context = "R" },
+    { perturbation = "c", context = "R" }, { perturbation = "b+a", context = "R" } }
+  local mean = { (1.5 + 10) / 2, .5 } -- of the lines' means
+  same(got, { { 13 / 4, 1 / 4 }, mean, { 13 / 4 + 2, 1 / 4 } })
+  assert(flags[1] == "seen" and flags[2] == "mean" and flags[3] == "seen")
+  got, flags = baseline.perturb_mean {}:fit(e):predict { { perturbation = "a", context = "R" },
+    { perturbation = "c", context = "R" } }
+  same(got, { { 5.5, .5 }, { 0, 0 } })
+  assert(flags[1] == "seen" and flags[2] == "mean")
+  local doubles = data({ "a", "b", "a+b" }, { { 1, 0 }, { 3, 2 }, { 9, 9 } })
+  same(baseline.general {}:fit { responses = doubles, train = { 1, 2, 3 } }:predict(query("b+a", "a+z")),
+    { { 9, 9 }, { 1 + 13 / 3, 11 / 3 } })
+end)
+
+test("knn: similarities in a graph against counting by hand", function()
+  local graph = require "dynamo.graph"
+  local g = graph.from_edges { { "q", "j1", 1 }, { "j1", "j2", 1 }, { "j2", "j3", 1 }, { "q", "j2", 1 } }
+  local function s(kind, a, b) return similarity.new(kind, g):similarity({ a }, { b }):get(1, 1) end
+  assert(s("hops", "q", "q") == 1 and s("hops", "q", "j1") == .5 and s("hops", "q", "j3") == .25)
+  assert(s("hops", "q", "no") == 0 and s("jaccard", "no", "q") == 0 and s("ppr", "q", "no") == 0)
+  near(s("jaccard", "q", "j1"), 1 / 3) -- {j1 j2} and {q j2}
+  near(s("jaccard", "q", "j3"), 1 / 2)
+  near(s("ppr", "q", "q"), 1)
+  -- stationary: p = .85 W p + .15 e_q, solved
+  local W = d { { 0, 1 / 2, 1 / 3, 0 }, { 1 / 2, 0, 1 / 3, 0 }, { 1 / 2, 1 / 2, 0, 1 }, { 0, 0, 1 / 3, 0 } } -- q j1 j2 j3
+  local p = core.solve(core.eye(4, "double") - W * .85, d { { .15 }, { 0 }, { 0 }, { 0 } })
+  near(s("ppr", "q", "j1"), p:get(2, 1) / p:get(1, 1), 1e-6)
+  near(s("ppr", "q", "j3"), p:get(4, 1) / p:get(1, 1), 1e-6)
+  for _, kind in ipairs(similarity.kinds) do
+    local got, flags = baseline.knn { similarity = kind }:fit(env { graph = g }):predict(query("q", "none"))
+    assert(flags[1] == "neighbours" and flags[2] == "mean" and got:size(1) == 2)
+    near(got:get(2, 1), 1)
+  end
+  local got = baseline.knn { similarity = "hops" }:fit(env { graph = g }):predict(query "q")
+  local w = { .25, .25, .0625 }
+  near(got:get(1, 1), 1 + (w[2] * -1 + w[3] * 1) / (w[1] + w[2] + w[3] + .05))
+  raises("similarity 'ppr' needs a graph", function() baseline.knn { similarity = "ppr" }:fit(env()) end)
+  raises("needs an embedding made from sets", function()
+    baseline.knn { similarity = "annotation" }:fit(env { embedding = embedding { j1 = { 1 } } })
+  end)
+end)
+
+test("controls of the embedding: random and permuted, and the direct network", function()
+  local e = require "dynamo.embedding".new { genes = { "j1", "j2", "j3", "q" },
+    values = core.tensor { { 1, 0 }, { 0, 1 }, { 1, 1 }, { 2, 0 } } }
+  local kinds = { baseline.random, baseline.permuted }
+  for k, kind in ipairs(kinds) do
+    local got, flags = kind { base = baseline.ridge { alpha = 1 } }:fit(env { embedding = e }):predict(query "q")
+    local other = k == 2 and e:permuted(1) or require "dynamo.embed".random(e.genes, { dim = 2, seed = 1 })
+    local want = baseline.ridge { alpha = 1 }:fit(env { embedding = other }):predict(query "q")
+    assert(got == want or (got - want):abs():max():item() == 0)
+    assert(flags[1] == "embedding")
+  end
+  local cosine = baseline.knn { similarity = "cosine" }:fit(env { embedding = e }):predict(query "q")
+  local plain = baseline.knn {}:fit(env { embedding = e }):predict(query "q")
+  assert((cosine - plain):abs():max():item() < 1e-12)
+  for _, kind in ipairs { "mlp", "mlp_delta" } do
+    local fitted = baseline[kind] { epochs = 2, members = 1, latent = 2, hidden = 4, rank = 1 }:fit(env { embedding = e })
+    assert(fitted:predict(query "q"):size(2) == 3)
+  end
 end)

@@ -65,11 +65,12 @@ test("embeddings against their controls, on all and on the matched perturbations
     assert(claim.holm >= claim.difference.p and claim.scope == "matched")
   end
   assert(kinds.permuted == 3 and kinds.rewired == 1 and kinds.random == 3)
-  assert(c.biology.genes == 11 and c.biology.truth > 0 and c.biology.truth < 1)
+  local auroc = c.biology.auroc
+  assert(#c.biology.genes == 11 and auroc.truth > 0 and auroc.truth < 1 and auroc["rewired:walk"] and auroc.random)
   local text = c:text()
   assert(text:find("rewired:walk", 1, true) and text:find("the graph helps", 1, true) and text:find("matched: ", 1, true))
   local lines = select(2, c:csv():gsub("\n", "\n"))
-  assert(lines == 1 + 2 * (2 * #c.names + 7))
+  assert(lines == 1 + 2 * (2 * #c.names + 7) + #c.names)
   raises("no embedding 'trut'; did you mean 'truth'?", c.row, c, "trut")
 end)
 
@@ -93,4 +94,60 @@ test("a comparison is checked at once and prints itself", function()
   raises("option 'data' is required", compare.compare, { embeddings = { truth } })
   raises("must be a list of permuted rewired", compare.compare, { data = R, embeddings = { truth },
     controls = { "shuffled" } })
+end)
+
+test("an embedding that covers next to nothing does not empty the matched perturbations", function()
+  local R, truth, half = fixture()
+  local c = compare.compare { data = R, embeddings = { truth = truth, half = half, few = truth:align { "g04", "g05" } },
+    model = model.koopman(small), draws = 100, split = split.unseen_genes { test = 0.5, validate = 0 }, controls = {} }
+  c:run { quiet = true, silent = true, write = false }
+  assert(c:summary("truth", "pearson@centroid/all-target", "K", "matched").n > 5)
+  assert(c:text():find("less than 10% of the perturbed genes: few", 1, true))
+end)
+
+test("labels: matched scores are of the matched perturbations alone", function()
+  local R, truth, half = fixture()
+  local L = responses.new { genes = R.genes, contexts = R.contexts, rows = R.rows, kind = "label", file = "made up",
+    delta = R.delta:gt(0):to "double", control = core.zeros(1, G, "double") }
+  local c = compare.compare { data = L, embeddings = { truth = truth, half = half }, model = model.koopman(small),
+    draws = 200, split = split.unseen_genes { test = 0.5, validate = 0 }, controls = { "permuted" } }
+  c:run { quiet = true, silent = true, write = false }
+  local all, matched = c:summary("truth", "auroc", "K", "all"), c:summary("truth", "auroc", "K", "matched")
+  assert(all.n == G and matched.n == G and matched.n_defined <= all.n_defined and matched.mean ~= all.mean)
+  assert(c:row("truth").kept == nil and matched.mean > c:summary("random", "auroc", "K", "matched").mean)
+  local claims = c:claims("auroc", "K")
+  assert(#claims == 4 and claims[1].scope == "matched" and claims[1].difference.n > 5)
+  assert(#c.biology.genes == 0 and not c:text():find("shared sets", 1, true))
+end)
+
+local function slurp(path)
+  local f = assert(io.open(path))
+  local text = f:read "*a"
+  f:close()
+  return text
+end
+
+test("files: CSV, costs, Markdown, a report; an annotation that saw the answer is marked", function()
+  local R, truth, _, names = fixture()
+  local sets = {}
+  for k = 1, 8 do
+    sets[k] = { name = "s" .. k, genes = {} }
+    for i = k, #names, 4 do table.insert(sets[k].genes, names[i]) end
+  end
+  local folder = os.tmpname()
+  os.remove(folder)
+  local c = compare.compare { data = R, seeds = { 1 }, draws = 100, out = folder, model = model.koopman(small),
+    question = "Which?", embeddings = { truth = truth, annotation = embed.annotation { sets = { sets = sets }, dim = 4,
+      fallback = { "mean" } } }, controls = {} }
+  c:run { quiet = true, silent = true }
+  local md, costs = slurp(folder .. "/compare.md"), slurp(folder .. "/compare_cost.csv")
+  assert(md:find("Which?", 1, true) and md:find("| annotation |", 1, true) and md:find("%d%*"))
+  assert(md:find("- truth - random:", 1, true) and md:find("## coverage of the tested genes, and cost", 1, true))
+  assert(costs:find("^embedding,dim,own vector,neighbours,mean,build s,peak MB,fit s\n"))
+  assert(slurp(folder .. "/compare.csv"):find("auroc of shared sets,matched,annotation", 1, true))
+  local html = slurp(folder .. "/compare.html")
+  assert(html:find("Comparison of embeddings", 1, true) and html:find("fallback = { &quot;mean&quot; }", 1, true))
+  if require("dynamo.plot").available() then assert(html:find("<svg", 1, true)) end
+  for _, f in ipairs(core.listdir(folder)) do core.remove(folder .. "/" .. f) end
+  core.remove(folder)
 end)

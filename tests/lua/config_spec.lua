@@ -43,3 +43,56 @@ test("every class with memory of its own closes, early and twice", function()
   for _, o in ipairs(all) do o:close() o:close() end
   raises("closed", x.value, x)
 end)
+
+-- n objects of f, each dropped at once; the most that was held.
+local function most_of(n, f)
+  local most = 0
+  for i = 1, n do
+    f(i)
+    most = math.max(most, core.live())
+  end
+  return most
+end
+
+test("garbage of a hundred times the ceiling never meets it, and nobody calls the collector", function()
+  local megabyte = 2 ^ 20
+  collectgarbage()
+  limited("8M", function()
+    local before = core.live()
+    local t = core.zeros(32768, "double") -- 256 KB
+    local kinds = {
+      function() return t + 1 end,
+      function() return core.sparse(1000, 1000, { 1, 2 }, { 3, 4 }), core.full(1, 65536) end,
+      function() return core.tape():leaf(t):exp():sum() end,
+      function() return core.params { { "w", 32768 } } end,
+    }
+    for _, f in ipairs(kinds) do
+      local most = most_of(3200 / #kinds, f)
+      assert(most <= 8 * megabyte and most >= before, most)
+    end
+  end)
+end)
+
+test("without a ceiling garbage is at most what is in use, or 64 MB", function()
+  collectgarbage()
+  local kept, before = {}, core.live()
+  for i = 1, 5 do kept[i] = core.zeros(2 ^ 20) end -- 20 MB
+  local rounds = os.getenv "ASAN_OPTIONS" and 60 or 1600 -- sanitizers keep what is freed for a while
+  local most = most_of(rounds, function() return core.zeros(2 ^ 20) end) -- 6.4 GB, 100 times 64 MB
+  assert(most <= before + (20 + 64 + 4) * 2 ^ 20, most)
+  assert(#kept == 5)
+end)
+
+test("a ceiling that is too small for what is kept is an error, and the next call works", function()
+  limited("16M", function()
+    local kept = {}
+    local ok, e = pcall(function()
+      for i = 1, 100 do kept[i] = core.full(i, 2 ^ 18) end -- 1 MB each
+    end)
+    assert(not ok and e.code == "ENOMEM" and tostring(e):find("max_memory is 16", 1, true), tostring(e))
+    assert(#kept >= 12 and kept[12]:get(1) == 12)
+    kept = nil
+    pcall(core.full, 1, 2 ^ 18) -- may meet the garbage, which is collected then
+    assert(core.full(1, 2 ^ 18):get(5) == 1)
+  end)
+end)

@@ -175,7 +175,7 @@ test("time and memory: estimated from short fits, within a factor of three of th
     local f = found(doctor.examine(exp), "note", "a run takes about ")
     local amount = tonumber(f.message:match "and ([%d.]+) GiB of memory") * 2 ^ 30
     exp:run { quiet = true, silent = true, write = false }
-    assert(amount / core.max_rss() < 3 and core.max_rss() / amount < 3, amount)
+    assert(amount / require("dynamo.cost").peak() < 3 and require("dynamo.cost").peak() / amount < 3, amount)
     local seconds = require("dynamo.estimate").seconds(require("dynamo.runner").plan(exp))
     assert(seconds.total > 0 and #seconds.rows >= 8)
   end)

@@ -41,9 +41,69 @@ test("node2vec finds communities, the same for any number of threads", function(
   raises("has no edges", embed.node2vec, graph.from_edges({}, { names = { "x" } }))
 end)
 
+test("node2vec: a gene keeps away from those that negative edges lead to", function()
+  local edges = {} -- x likes three of either community and dislikes ten of the first
+  for _, side in ipairs { "a", "b" } do
+    for i = 1, 20 do
+      for step = 1, 19, 3 do edges[#edges + 1] = { side .. i, side .. (i + step - 1) % 20 + 1, 1 } end
+    end
+    for i = 1, 3 do edges[#edges + 1] = { "x", side .. i, 1 } end
+  end
+  for i = 11, 20 do edges[#edges + 1] = { "x", "a" .. i, -1 } end
+  local g = graph.from_edges(edges, { directed = false, signed = true })
+  local opts = { dim = 16, walks = 60, length = 20, window = 3, seed = 2 }
+  local function near_a(e) -- mean cosine of x with the first community minus that with the second
+    local unit, sum = e:normalised(), { a = 0, b = 0 }
+    for side in pairs(sum) do
+      for i = 1, 20 do sum[side] = sum[side] + (unit:rows { "x" } * unit:rows { side .. i }):sum():item() / 20 end
+    end
+    return sum.a - sum.b
+  end
+  local plain = near_a(embed.node2vec(graph.filter(g, { sign = 1 }), opts))
+  opts.repel = true
+  local apart = near_a(embed.node2vec(g, opts))
+  assert(math.abs(plain) < 0.05 and apart < plain - 0.02, ("%.3f with, %.3f without"):format(apart, plain))
+  raises("no edge is positive", embed.node2vec, graph.filter(g, { sign = -1 }), opts)
+end)
+
+test("node2vec goes on from a checkpoint with the same bytes, and refuses another's", function()
+  local g, path = communities(20), os.tmpname()
+  os.remove(path)
+  local opts = { dim = 8, walks = 150, length = 10, window = 3, seed = 3 }
+  local whole = embed.node2vec(g, opts)
+  opts.checkpoint = path
+  local core_node2vec, parts = core.node2vec, 0
+  core.node2vec = function(...) -- stops after two parts, as if interrupted
+    parts = parts + 1
+    if parts == 3 then error "interrupted" end
+    return core_node2vec(...)
+  end
+  raises("interrupted", embed.node2vec, g, opts)
+  core.node2vec = core_node2vec
+  local other = {}
+  for k, v in pairs(opts) do other[k] = v end
+  other.window = 2
+  raises("is the checkpoint of another training: window is 3 there and 2 here", embed.node2vec, g, other)
+  local e = embed.node2vec(g, opts)
+  assert(same(e.values, whole.values))
+  assert(io.open(path) == nil)
+end)
+
+test("node2vec with racing threads finds the same communities", function()
+  local g, before = communities(20), core.threads()
+  core.threads(2)
+  local e = embed.node2vec(g, { dim = 16, walks = 60, length = 30, window = 5, seed = 3, race = true })
+  core.threads(1)
+  local one = embed.node2vec(g, { dim = 16, walks = 10, length = 30, window = 5, seed = 3, race = true })
+  local two = embed.node2vec(g, { dim = 16, walks = 10, length = 30, window = 5, seed = 3 })
+  core.threads(before)
+  assert(separated(e) and same(one.values, two.values))
+end)
+
 test("netmf, prone, deepwalk, line: communities are found, the same for 1 and 2 threads", function()
   local g, before = communities(20), core.threads()
   local ways = { { "netmf", { dim = 8 } }, { "netmf", { dim = 8, method = "netmf", window = 5 } },
+    { "netmf", { dim = 8, method = "netsmf", window = 5 } },
     { "node2vec", { dim = 16, method = "deepwalk", length = 30 } },
     { "node2vec", { dim = 16, method = "line", length = 40, walks = 40, epochs = 3 } } }
   for _, way in ipairs(ways) do
@@ -65,6 +125,22 @@ test("netmf is the logarithm of what walks see", function()
   local x = e.values:to "double"
   local m = x:matmul(x:t())
   near(m:get(1, 1), math.log(2) / math.sqrt(2), 1e-5) -- |M| of the bipartite matrix
+end)
+
+test("netsmf is netmf from what walks see; beyond the dense matrix netmf is netsmf", function()
+  local g = graph.random { nodes = 300, edges = 1500, blocks = 6, within = 0.8 }
+  local dense = embed.netmf(g, { method = "netmf", dim = 5, window = 3 })
+  local drawn = embed.netmf(g, { method = "netsmf", dim = 5, window = 3, samples = 400 })
+  local few = embed.netmf(g, { method = "netsmf", dim = 5, window = 3, samples = 2 })
+  local agreement = require "dynamo.agreement"
+  local close = agreement.cka(dense, drawn)
+  assert(close > 0.97 and close > agreement.cka(dense, few), close)
+  local large = graph.random { nodes = 7000, edges = 21000, blocks = 2, within = 1 }
+  local opts = { method = "netmf", dim = 4, window = 2, samples = 3, power = 1 }
+  local e = embed.netmf(large, opts)
+  assert(#e.genes > 6000 and e:dim() == 4)
+  opts.method = "netsmf"
+  assert(same(e.values, embed.netmf(large, opts).values))
 end)
 
 test("diffusion maps: vectors scaled by the eigenvalues of the walk", function()

@@ -219,3 +219,35 @@ else
     assert(#c.codes == 5961 and table.concat(c.levels, " "):find "KLF1%+MAP2K6")
   end)
 end
+
+-- The file with one bit of byte `at` the other way round.
+local function flipped(bytes, at, bit)
+  local c = bytes:byte(at)
+  local on = math.floor(c / 2 ^ bit) % 2 == 1
+  return bytes:sub(1, at - 1) .. string.char(on and c - 2 ^ bit or c + 2 ^ bit) .. bytes:sub(at + 1)
+end
+
+test("a file that crashes the HDF5 library is an error of the file", function()
+  with_file(function(path)
+    local f = assert(io.open(path, "rb"))
+    local bytes = f:read "*a"
+    f:close()
+    local other, crashed, g = temporary ".h5ad", nil, 1
+    for _ = 1, 300 do
+      g = (g * 16807) % 2147483647
+      local out = assert(io.open(other, "wb"))
+      out:write(flipped(bytes, g % #bytes + 1, math.floor(g / #bytes) % 8))
+      out:close()
+      local ok, e = pcall(core.h5_probe, other)
+      crashed = not ok and tostring(e):find "HDF5 crashed while reading" and tostring(e) or crashed
+      if crashed then break end
+    end
+    if crashed then
+      local ok, e = pcall(require("dynamo.data").read, other)
+      assert(not ok and tostring(e):find(": HDF5 crashed while reading .*; the file is damaged"), tostring(e))
+    else
+      print "# no flip of a bit crashed this libhdf5"
+    end
+    os.remove(other)
+  end)
+end)

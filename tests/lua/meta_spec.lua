@@ -36,7 +36,7 @@ test("every declaration has a signature that names it and a sentence", function(
     local short = name:match "[%w_]+$"
     assert(d.sig:find(short, 1, true), name .. ": the signature is of something else")
     assert(#meta.summary(d.doc) > 3 and d.doc:match "[%.%]?]%s*$", name .. ": no sentence")
-    for key in pairs(d) do assert(key == "sig" or key == "doc", name .. ": unknown field " .. key) end
+    for key in pairs(d) do assert(key == "sig" or key == "doc" or key == "nan", name .. ": unknown field " .. key) end
   end
 end)
 

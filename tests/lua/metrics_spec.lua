@@ -4,8 +4,9 @@ local function d(t) return core.tensor(t, "double") end
 -- worked example: control, truth, prediction, centroid; values by numpy in double precision
 local c, t, p, m = d { { 1, 2, .5, 0, 3, 1.5 } }, d { { .2, 2.5, .9, .1, 2.6, 1.5 } }, d { { .4, 2.2, .5, .3, 2.7, 1.4 } },
   d { .9, 2.3, .6, .1, 2.8, 1.4 }
-local dt, dp = t - c, p - c
-local mc = m - c:select(1, 1)
+-- clones: on LuaJIT the memory of a small result counts from its first use on, which would look like a leak there
+local dt, dp = (t - c):clone(), (p - c):clone()
+local mc = (m - c:select(1, 1)):clone()
 
 test("Pearson, cosine, MSE, Spearman as numpy has them", function()
   near(core.pearson_rows(dp, dt):get(1), 0.8745409106128096)

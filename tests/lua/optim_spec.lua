@@ -70,6 +70,26 @@ test("both optimisers find the minimum", function()
   assert(loss2 < 1e-9, loss2)
 end)
 
+test("adam with weight decay in the gradient and bounded elements, against the formulas", function()
+  local p = core.params({ { "w", 3 } }, "double")
+  local start, g = { .5, -2, 1 }, { .3, 4, -5 }
+  p:view("w"):copy_(core.tensor(start, "double"))
+  local opt = core.adamw(p, { lr = .1, decay = 0, l2 = .01, bound = 1, eps = .01 })
+  local w, m, v = { .5, -2, 1 }, { 0, 0, 0 }, { 0, 0, 0 }
+  for t = 1, 3 do
+    p:grad():copy_(core.tensor(g, "double"))
+    opt:step()
+    for i = 1, 3 do
+      local d = math.max(-1, math.min(1, g[i])) + .01 * w[i]
+      m[i], v[i] = .9 * m[i] + .1 * d, .999 * v[i] + .001 * d * d
+      w[i] = w[i] - .1 * (m[i] / (1 - .9 ^ t)) / (math.sqrt(v[i] / (1 - .999 ^ t)) + .01)
+      near(p:view("w"):get(i), w[i], 1e-12)
+    end
+  end
+  raises("bound -1 is not 0 or more", core.adamw, p, { bound = -1 })
+  raises("l2 -1 is not 0 or more", core.sgd, p, { l2 = -1 })
+end)
+
 test("groups, frozen parameters, clipping", function()
   local p = core.params({ { "a", 1 }, { "b", 1 }, { "c", 1 } }, "double")
   p:flat():fill_(1)
@@ -84,7 +104,7 @@ test("groups, frozen parameters, clipping", function()
   near(p:view "b":item(), 1 - 0.1 * 4 / 5)
   assert(p:view "c":item() == 1)
   raises("there is no parameter 'd'", core.sgd, p, { groups = { d = {} } })
-  raises("unknown option 'lrr' (options: lr momentum decay clip groups)", core.sgd, p, { lrr = 1 })
+  raises("unknown option 'lrr' (options: lr momentum decay clip bound l2 groups)", core.sgd, p, { lrr = 1 })
   raises("learning rate -1 is not 0 or more", core.adamw, p, { lr = -1 })
   p:grad():fill_(0 / 0)
   raises("the gradient is not finite", opt.step, opt)

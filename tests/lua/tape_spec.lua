@@ -1,4 +1,24 @@
 local core = require "dynamo.core"
+
+test("a tape with products in bfloat16", function()
+  raises("unknown option", core.tape, { precison = "bf16" })
+  raises("invalid option 'half'", core.tape, { precision = "half" })
+  if not core.bf16() then return raises("AVX512-BF16", core.tape, { precision = "bf16" }) end
+  local x, w, b = core.randn(1, 200, 150), core.randn(2, 150, 90), core.randn(3, 90)
+  local function run(precision)
+    local tape = core.tape { precision = precision }
+    local vx, vw, vb = tape:leaf(x, true), tape:leaf(w, true), tape:leaf(b, true)
+    vx:linear(vw, vb, "tanh"):mean():backward()
+    local out = { vx:grad():clone(), vw:grad():clone(), vb:grad():clone() }
+    tape:close()
+    return out
+  end
+  local half, full = run "bf16", run "float"
+  for k = 1, 3 do
+    local far = (half[k] - full[k]):norm():item() / full[k]:norm():item()
+    assert(far > 0 and far < 0.05, far)
+  end
+end)
 local grad = require "dynamo.grad"
 
 test("gradient of a small expression", function()

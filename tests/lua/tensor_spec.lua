@@ -24,6 +24,28 @@ test("arithmetic broadcasts and keeps the type", function()
   assert(a:gt(5):sum():item() == 3)
 end)
 
+test("a small result is a tensor like any other", function()
+  local a, b = core.tensor { 1, 2, 3 }, core.tensor { 10, 20, 30 }
+  local r = a + b
+  assert(core.is_tensor(r) and getmetatable(r) == getmetatable(a))
+  local twice = r * r -- of results that nobody has looked at
+  local first = r:rows(1, 2) -- a view: now they share
+  r:add_(1)
+  assert(first:get(2) == 23 and twice:get(3) == 33 * 33)
+  r:close()
+  assert(first:get(1) == 12 and tostring(r) == "Tensor(closed)")
+  raises("tensor was closed", function() return r + a end)
+  raises("tensor was closed", function() return (a + b):exp():mul(r) end)
+  local views = {}
+  for k = 1, 2000 do views[k] = (a * k):rows(2, 3) end
+  collectgarbage()
+  for k = 1, 2000 do assert(views[k]:get(1) == 2 * k) end
+  raises("dynamo.Tensor", function() return a + {} end)
+  raises("dynamo.Tensor", function() return a.exp(io.stdout) end)
+  core.fail_after(0)
+  raises("no memory", function() return a + b, (a + b):rows(1, 1) end)
+end)
+
 test("views share their numbers", function()
   local t = core.zeros(4, 3)
   t:rows(2, 3):fill_(7)

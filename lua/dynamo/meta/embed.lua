@@ -37,16 +37,19 @@ Counts of what was read: lines, repeats (merged), loops, conflicts (both signs),
   ["Graph:close"] = { sig = "g:close()", doc = "Free the memory now; the graph cannot be used any more." },
   ["node2vec"] = { sig = "core.node2vec(graph or sparse[, opts]) -> tensor float (nodes, dim)", doc = [[
 Biased random walks and skip-gram with negative sampling (Grover and Leskovec, KDD 2016). opts: dim 128, walks 10, length
-80, window 10, p 1, q 1, negatives 5, epochs 1, lr 0.025, direction "both", weighted true, seed 1, progress. Same bytes
-for any number of threads. Raises EVALUE, ENOCONV (lr too large), ECANCEL. Time O(nodes walks length window negatives dim).]] },
+80, window 10, p 1, q 1, negatives 5, epochs 1, lr 0.025, direction "both", weighted true, seed 1, progress; repel:
+negative edges are not walked but keep nodes apart; race: threads do not wait for each other, not reproducible. Same bytes
+for any number of threads otherwise. With last (and first, 1 + a multiple of 1024, and state) only these of the nodes x
+walks x epochs walks; the result is then the next state (2 nodes, dim), whose first half are the vectors. Raises EVALUE, ENOCONV (lr too large), ECANCEL. Time O(nodes walks length window negatives dim).]] },
   ["walks"] = { sig = "core.walks(graph or sparse[, opts]) -> tensor double (walks, length)", doc = [[
 The walks of node2vec: node numbers from 1, 0 after a dead end. opts: walks 10 per node, length 80, p, q, direction,
-weighted, seed. By rejection (KnightKing: Yang et al., SOSP 2019); memory O(edges).]] },
+weighted, seed, first and last (of the corpus of nodes x walks; default: all). By rejection (KnightKing: Yang et al., SOSP 2019); memory O(edges).]] },
   ["spectral"] = { sig = "core.spectral(graph or sparse[, opts]) -> x, eigenvalues, residual", doc = [[
 The smallest eigenvalues of the graph Laplacian, ascending, tensor double (dim), and eigenvectors x, double (nodes, dim),
-of length 1. opts: dim 128, laplacian "normalised" or "random_walk", weighted, signed, tol 1e-6, cycles 300, seed,
-progress. The constant vector of a component is left out. Raises EVALUE, ENOCONV, ECANCEL. Block Lanczos with thick
-restarts (Wu and Simon 2000); LAPACK below 900 nodes.]] },
+of length 1. opts: dim 128, laplacian "normalised", "random_walk" or "adjacency" (the largest eigenvalues, descending),
+weighted, signed, tol 1e-5, cycles 300, seed, progress. The constant vector of a component is left out. The third result
+is the largest residual. Raises EVALUE, ENOCONV, ECANCEL. Chebyshev-filtered subspace iteration (Zhou et al. 2006), in
+single precision from tol 5e-6; LAPACK below 900 nodes.]] },
   ["membership"] = { sig = "core.membership(genes, sets[, opts]) -> sparse (genes, used), idf (used), numbers", doc = [[
 TF-IDF of set membership: ln(1 + N / (1 + df)), rows of length 1; sets = { { genes = {...} }, ... }. opts: least 3, most
 1000 members; counted: the genes that N and df count (default: all rows). The third result is the numbers of the sets

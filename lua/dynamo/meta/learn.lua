@@ -113,6 +113,17 @@ or types.]] },
     doc = [[Gradients of this scalar in every leaf that needs one. With `seed`, a tensor of v's shape, v may have any shape: the
 gradients are those of the sum of v times seed. rules[entry](gradient) gives the gradients of the operands of a custom
 operation (see Var:custom). Raises: not a scalar; a value changed in place; a custom operation without a rule.]] },
+  ["Var:batch_norm"] = { sig = [==[x:batch_norm(scale, shift[, eps[, slope[, weight]]]) -> Var]==],
+    doc = [[Columns of x (n,m) to mean 0 and variance 1, times scale (m), plus shift (m), fused with an activation: negative
+results times slope (1: none, the default; 0: relu; else leaky). weight (n): how many equal rows a row stands for.
+eps 1e-5. Var:statistics gives means and variances (Ioffe and Szegedy, ICML 2015).]] },
+  ["Var:gene_decoder"] = { sig = [==[base:gene_decoder({ cells, scale0, shift0, w1, scale1, shift1, w2, scale2, shift2, w, c }[, eps]) -> Var]==],
+    doc = [==[What GEARS does for every gene of every cell, fused: r[b][g] = norm2(relu(norm1(relu(norm0(base[g] + cells[b])) w1))
+w2) . w[g] + c[g], batch norms over all cells and genes. base (blocks, G, d): cell b has block b, the cells after the
+last block share it; cells (B, d), w1 (d, m), w2 (m, q), w (G, q), c (G); r (B, G). O(B G (d m + m q)).]==] },
+  ["Var:statistics"] = { sig = [[v:statistics() -> Tensor double or nil]],
+    doc = [[Of batch_norm and gene_decoder: means, then variances (n in the denominator) of each norm, one after the
+other. nil of other operations.]] },
   ["Var:close"] = { sig = [[v:close()]],
     doc = [[Drop this handle; the value stays on its tape.]] },
   ["Var:custom"] = { sig = [[v:custom(value, { operands }) -> Var, entry]],
@@ -128,8 +139,6 @@ derivative is rules[entry] of Var:backward. dynamo.grad.op is made of it.]] },
     doc = [[As Tensor:gather; positions is a tensor, as sort, topk and max of v:value() give them: so these have gradients.]] },
   ["Var:logsumexp"] = { sig = [[v:logsumexp([dim]) -> Var]],
     doc = [[log of the sum of e^v, of all elements or over one dimension, without overflow.]] },
-  ["Var:minimum"] = { sig = [[v:minimum(number) -> Var]],
-    doc = [[The smaller of element and number.]] },
   ["Var:sin"] = { sig = [[v:sin() -> Var]], doc = [[Element-wise: sine, radians.]] },
   ["Var:cos"] = { sig = [[v:cos() -> Var]], doc = [[Element-wise: cosine, radians.]] },
   ["Var:expm1"] = { sig = [[v:expm1() -> Var]], doc = [[Element-wise: e^v - 1, exact for small v.]] },
@@ -168,8 +177,6 @@ sigmoid, gelu or softplus. Dropout as in Var:dropout.]==] },
   ["Var:matmul"] = { sig = [[v:matmul(w) -> Var]],
     doc = [[(n,k)(k,m), (n,k)(k), or batches (B,n,k)(B,k,m), first sizes equal or 1. Swapped operands cost no
 copy.]] },
-  ["Var:maximum"] = { sig = [[v:maximum(number) -> Var]],
-    doc = [[The larger of element and number.]] },
   ["Var:mean"] = { sig = [[v:mean([dim]) -> Var]],
     doc = [[Mean of all elements or over one dimension. Raises: there are none.]] },
   ["Var:mse"] = { sig = [==[p:mse(target[, weight[, mask]]) -> Var]==],
@@ -184,8 +191,6 @@ or types.]] },
     doc = [[Whether a gradient flows through.]] },
   ["Var:neg"] = { sig = [[v:neg() -> Var]],
     doc = [[Element-wise: -v.]] },
-  ["Var:pow"] = { sig = [[v:pow(number) -> Var, v ^ number]],
-    doc = [[Element-wise power.]] },
   ["Var:relu"] = { sig = [[v:relu() -> Var]],
     doc = [[Element-wise: max(v, 0).]] },
   ["Var:reshape"] = { sig = [[v:reshape(n, m, ...) -> Var]],
@@ -217,16 +222,16 @@ or types.]] },
     doc = [[Sum of all elements (a scalar) or over one dimension, which disappears. Added in double.]] },
   ["Var:swap"] = { sig = [[v:swap(d0, d1) -> Var]],
     doc = [[Exchange two dimensions: a view.]] },
-  ["Var:t"] = { sig = [[v:t() -> Var]],
-    doc = [[The transposed matrix: a view.]] },
   ["Var:tanh"] = { sig = [[v:tanh() -> Var]],
     doc = [[Element-wise: hyperbolic tangent.]] },
   ["Var:type"] = { sig = [[v:type() -> string]],
     doc = [["float" or "double".]] },
   ["Var:value"] = { sig = [[v:value() -> Tensor]],
     doc = [[The value, shared with the tape.]] },
-  ["adamw"] = { sig = [[core.adamw(params[, { lr=1e-3, beta1=.9, beta2=.999, eps=1e-8, decay=.01, clip=0, groups= }]) -> Optimizer]],
-    doc = [[AdamW (Loshchilov and Hutter, ICLR 2019) in one pass. clip: largest norm of the gradient, 0 any.
+  ["adamw"] = { sig = [[core.adamw(params[, { lr=1e-3, beta1=.9, beta2=.999, eps=1e-8, decay=.01, clip=0, bound=0, l2=0, groups= }]) -> Optimizer]],
+    doc = [[AdamW (Loshchilov and Hutter, ICLR 2019) in one pass. clip: largest norm of the gradient, 0 any;
+bound: largest absolute element, 0 any; l2: added to the gradient times the parameter (with decay = 0: Adam with weight
+decay as PyTorch has it).
 groups = { [name] = { lr = factor, decay = boolean } }. Raises: unknown options and names, values
 out of range.]] },
   ["compose"] = { sig = [==[core.compose({ a, b, ... }[, how[, seed]]) -> Operator]==],
@@ -248,10 +253,12 @@ twice, bad sizes.]] },
   ["schedule"] = { sig = [[core.schedule("constant" or "cosine", step[, { warmup=0, total=, floor=0 }]) -> number]],
     doc = [[Factor of the learning rate at step 1, 2, ...: a linear rise over `warmup` steps, then 1 or half a
 cosine to `floor` (Loshchilov and Hutter, ICLR 2017).]] },
-  ["sgd"] = { sig = [[core.sgd(params[, { lr=1e-2, momentum=.9, decay=0, clip=0, groups= }]) -> Optimizer]],
+  ["sgd"] = { sig = [[core.sgd(params[, { lr=1e-2, momentum=.9, decay=0, clip=0, bound=0, l2=0, groups= }]) -> Optimizer]],
     doc = [[m = momentum m + g; w = w - lr m - lr decay w. Options as in adamw.]] },
-  ["tape"] = { sig = [[core.tape() -> Tape]],
+  ["tape"] = { sig = [[core.tape([{ precision="float" }]) -> Tape]],
     doc = [[A new, empty tape: the list of operations in the order they ran (reverse-mode differentiation;
 Griewank and Walther, Evaluating Derivatives, 2008, ch. 3). Values are shared, not copied;
-`tape:close()` frees them at once.]] },
+`tape:close()` frees them at once. precision = "bf16": large products of float matrices (linear, matmul,
+forward and backward) round their operands to 8 bits of mantissa and add in float; all else stays
+float. Raises where the processor cannot (`core.bf16()`).]] },
 }

@@ -1,5 +1,5 @@
 -- What src/bind/l_order.c registers: ranges, more views, sorting, positions, masks. NaN: sorts last in both directions.
-return {
+local M = {
   ["range"] = {
     sig = [==[core.range(first, last[, step[, type]]) -> Tensor]==],
     doc = [[first, first + step, ... up to last, both ends included, like Lua's own loop (NumPy's arange excludes the last).]],
@@ -102,3 +102,18 @@ max give them. Raises: a position outside.]==],
     doc = [[Every element brought into low .. high; NaN stays.]],
   },
 }
+
+-- ---- what becomes of NaN ------------------------------------------------------------------------
+for _, name in ipairs { "sort", "sorted", "topk", "unique" } do M["Tensor:" .. name].nan = "sorts last, in both directions" end
+M["Tensor:unique"].nan = "is one value, the last"
+for _, name in ipairs { "median", "quantile" } do M["Tensor:" .. name].nan = "propagates to the line it is in" end
+M["Tensor:cumsum"].nan = "propagates to the sums after it"
+for _, name in ipairs { "masked_fill", "masked_select", "nonzero" } do
+  M["Tensor:" .. name].nan = "is not 0, so in a mask it is true; among the elements it stays"
+end
+M["where"].nan = M["Tensor:masked_fill"].nan
+M["Tensor:clamp"].nan = "stays"
+M["Tensor:gather"].nan = "moves like any number; as a position it is refused"
+M["Tensor:scatter_add_"].nan = M["Tensor:gather"].nan
+
+return M

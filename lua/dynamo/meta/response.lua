@@ -1,6 +1,6 @@
 -- What src/bind/l_response.c registers: the response model under dynamo.model.
 local spec_doc = [[
-`spec`: head ("operator" | "mlp"), form ("affine" | "exponential"), how ("product" | "symmetric" | "generator" |
+`spec`: head ("operator" | "mlp" | "delta"), form ("affine" | "exponential"), how ("product" | "symmetric" | "generator" |
 "additive": what combinations do), dim (of embeddings), hidden, depth, latent, rank, own (genes with a learnable part),
 width (of the mlp; 0: as many parameters as the operators), genes (of a trained decoder; 0: none).]]
 local queries_doc = [[

@@ -6,6 +6,8 @@ return {
 message. Wrong arguments raise strings, as in Lua itself. See dynamo.error.]],
   },
   ["version"] = { sig = [[core.version -> string]], doc = [["0.1.0": of the library and of the Lua files.]] },
+  ["bf16"] = { sig = [[core.bf16() -> boolean]], doc = [[Whether this processor multiplies bfloat16 numbers (AVX512-BF16), which
+`core.tape { precision = "bf16" }` needs.]] },
   ["blas"] = { sig = [[core.blas() -> string]], doc = [["OpenBLAS 0.3.21 SkylakeX": the library and its core type.]] },
   ["threads"] = {
     sig = [[core.threads([n]) -> integer]],

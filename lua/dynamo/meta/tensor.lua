@@ -140,4 +140,25 @@ for name, which in pairs { max = "largest", min = "smallest" } do
       .. "propagates. Raises: nothing to choose from."):format(which) }
 end
 
+-- ---- what becomes of NaN ------------------------------------------------------------------------
+local passes = "propagates to the elements that depend on it"
+for name in pairs(unary) do M["Tensor:" .. name].nan = passes end
+M["Tensor:isnan"].nan = "is what it looks for: 1"
+M["Tensor:sign"].nan = "has no sign: 0"
+for name in pairs(binary) do
+  for _, form in ipairs { "", "_" } do
+    M["Tensor:" .. name .. form].nan = passes
+    if name:match "^[lg][te]$" or name == "eq" then M["Tensor:" .. name .. form].nan = "compares as false: 0" end
+    if name == "ne" then M["Tensor:" .. name .. form].nan = "differs from everything, itself included: 1" end
+  end
+end
+for name in pairs(reductions) do M["Tensor:" .. name].nan = "propagates to the line it is in" end
+for _, name in ipairs { "argmax", "argmin" } do M["Tensor:" .. name].nan = "the first one of a line is its extreme" end
+for _, name in ipairs { "Tensor:matmul", "matmul", "solve" } do M[name].nan = passes end
+for _, name in ipairs { "qr", "svd", "eigh", "eigvals", "eig", "cholesky" } do
+  M[name].nan = "propagates, or raises ENOCONV or EVALUE where the iteration or pivot meets it"
+end
+M["Tensor:nonfinite"].nan = "is what it counts"
+M["Tensor:argsort"].nan = "sorts last"
+
 return M
