@@ -19,6 +19,7 @@ dynamo: transcriptomic responses to genetic perturbations nobody has measured ye
   dynamo inspect FILE ...                what a data or model file has, and how to read it
   dynamo doctor FILE [key=value ...]     what would fail or mislead later, in data or in an experiment
   dynamo predict MODEL --genes A,B+C -o OUT.h5ad [--controls FILE.h5ad]
+  dynamo evaluate PRED.h5ad ... --truth DATA.h5ad    predictions of other programs, scored
   dynamo compare FILE.lua                which embedding helps? or DATA.h5ad --graph G --text T ...
   dynamo benchmark [P1 ...] [data=F ...] the protocols of a release: every model, baseline and peer
   dynamo fetch NAME                      download a public data set or network; dynamo fetch --list
@@ -231,6 +232,25 @@ commands.predict = {
     module_main("dynamo.predict", "main") { model = o.model, genes = list(o.genes, "--genes"), controls = o.controls,
       out = o.out, context = o.context, report = o.report, sets = o.report and #o.sets > 0 and o.sets or nil,
       quiet = global.quiet }
+  end,
+}
+
+commands.evaluate = {
+  "Score predictions of other programs against measured data, on the same genes, rows and references.",
+  function(p)
+    p:argument("predictions", "h5ad with a row per perturbation (or predicted cells), or tables"):args "+"
+    p:option("-t --truth", "measured data"):count(1)
+    p:option("-m --metrics", "columns: pearson@centroid/all-target,pds_l2")
+    p:option("--values", "what the numbers are: change or profile"):choices { "change", "profile" }
+    p:option("--missing", "perturbations that a file lacks: error, or mean (filled and flagged)"):choices { "error", "mean" }
+    p:option("--nonfinite", "numbers that are not finite: error, or mask (for all)"):choices { "error", "mask" }
+    p:flag("--strict", "a gene that a file lacks is an error")
+    p:option("-o --out", "file for the scores of each perturbation (.csv)")
+  end,
+  function(o)
+    as_usage(module_main("dynamo.external", "main"), { predictions = o.predictions, truth = o.truth,
+      metrics = o.metrics and list(o.metrics, "--metrics"), values = o.values, missing = o.missing, nonfinite = o.nonfinite,
+      strict = o.strict or false, out = o.out })
   end,
 }
 

@@ -4,6 +4,7 @@
 -- centred on the mean of their own context. A sparse matrix is never made dense.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
+local learned = require "dynamo.learned"
 local options = require "dynamo.options"
 
 local M = { schema = {} }
@@ -72,7 +73,9 @@ function M.of(v, rows)
   if require("dynamo.responses").is(v) then
     local x, groups
     if v.cells then x, groups = cells_of(v, rows) else x, groups = profiles_of(v, rows) end
-    return { genes = v.genes, x = x, groups = groups, source = v.cells and (rows and "training cells" or "control cells")
+    local from = learned.named(v) or {}
+    if rows then from[#from + 1] = { step = "coexpression", rows = learned.names(v, rows) } end
+    return { genes = v.genes, x = x, groups = groups, learned = from, source = v.cells and (rows and "training cells" or "control cells")
       or "training profiles" }
   end
   if type(v) ~= "table" or type(v.genes) ~= "table" or not v.values then
@@ -161,7 +164,7 @@ function M.pca(data, opts)
   local d = o.scale and A.norm2:maximum(1e-300):sqrt():reciprocal() * A.norm2:gt(0):to "double"
     or core.full(1 / math.sqrt(A.n - 1), A.g, "double")
   local values, s = leading(A, d:reshape(A.g, 1), k, o)
-  return { genes = genes, values = values:index(1, keep), left_out = left, singular = s,
+  return { genes = genes, values = values:index(1, keep), left_out = left, singular = s, learned = t.learned,
     source = ("coexpression pca %s dim=%d"):format(t.source, k) }
 end
 
@@ -190,8 +193,8 @@ function M.graph(data, opts)
       end
     end
   end
-  return core.graph(t.genes, from, to, weight, { directed = true, signed = o.absolute,
-    source = "coexpression " .. t.source })
+  return learned.pass(t, core.graph(t.genes, from, to, weight, { directed = true, signed = o.absolute,
+    source = "coexpression " .. t.source }))
 end
 
 return M

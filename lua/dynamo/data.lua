@@ -360,13 +360,15 @@ end
 -- The cells that belong to rows or are controls.
 local function cells_of(D, groups, of, t)
   local at, keep, row_of, context_of = responses.places(t.contexts), {}, {}, {}
+  local batch_of = D.batches and {} or nil
   for i = 1, D.n do
     local g = groups[of[i]]
     if g and (g.row or g.perturbation == "control") then
       keep[#keep + 1], row_of[#row_of + 1], context_of[#context_of + 1] = i, g.row or 0, at[g.context]
+      if batch_of then batch_of[#keep] = D.batches.codes[i] or 0 end
     end
   end
-  return { x = #keep == D.n and D.x or D.x:index(1, keep), row_of = row_of, context_of = context_of, index = keep }
+  return { x = #keep == D.n and D.x or D.x:index(1, keep), row_of = row_of, context_of = context_of, batch_of = batch_of }
 end
 
 local function h5_responses(D, o)
@@ -383,7 +385,10 @@ local function h5_responses(D, o)
   if D.mask then W = layer(D.mask):gt(0) * (W or 1) end
   local t = from_groups(D, groups, means, W, o, D.weight and layer(D.weight))
   if D.kind == "cells" and not D.nonfinite then t.cells = cells_of(D, groups, of, t) end
-  if o.control == "batch" then require("dynamo.preparation").match(D, t) end
+  if o.control == "batch" then
+    require("dynamo.preparation").match(D, t)
+    t.control_by = "batch"
+  end
   return responses.new(t)
 end
 
@@ -488,6 +493,7 @@ function class:responses(opts)
     local make = { cells = h5_responses, profiles = h5_responses, long = long_responses, wide = wide_responses }
     R = make[self.kind](self, o)
   end
+  require("dynamo.learned").pass(self, R)
   self.cache[key] = R
   return R
 end

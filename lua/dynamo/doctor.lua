@@ -233,6 +233,21 @@ local function check_split(r, o, R)
   end
 end
 
+-- What the audit of a run finds: each thing once, with the seeds.
+local function check_leaks(r, audit)
+  local seeds, order = {}, {}
+  for _, f in ipairs(audit.findings) do
+    if not seeds[f.message] then seeds[f.message], order[#order + 1] = {}, f end
+    table.insert(seeds[f.message], tostring(f.seed))
+  end
+  for _, f in ipairs(order) do
+    local which = #seeds[f.message] > 1 and "seeds " or "seed "
+    local allowed = f.allowed and "; it is allowed" .. (f.allowed ~= "" and ": " .. f.allowed or "") or ""
+    add(r, f.allowed and "note" or "error", ("leakage, %s (%s%s): %s%s"):format(f.kind, which,
+      table.concat(seeds[f.message], ", "), f.message, allowed), not f.allowed and f.hint or nil)
+  end
+end
+
 -- What a run would raise before and while it fits, how long it takes and how much memory.
 local function check_run(r, exp, D)
   local options = {}
@@ -240,7 +255,8 @@ local function check_run(r, exp, D)
   options.data = D
   local estimate = require "dynamo.estimate"
   local job = try(r, require("dynamo.runner").plan, setmetatable({ options = options, folder = exp.folder },
-    getmetatable(exp)))
+    getmetatable(exp)), true)
+  if job then check_leaks(r, job.leakage) end
   local time = job and try(r, estimate.seconds, job)
   if not time then
     local f = r.findings[#r.findings]

@@ -10,6 +10,7 @@
 local core = require "dynamo.core"
 local embedding = require "dynamo.embedding"
 local err = require "dynamo.error"
+local learned = require "dynamo.learned"
 local options = require "dynamo.options"
 
 local M = { schema = require "dynamo.embed_schema" }
@@ -107,10 +108,10 @@ local function from_graph(name, make)
     if type(a) == "table" and b == nil then
       local o = options.check(full, a, M.schema[name])
       checked_graph(full, o.graph)
-      return recipe(name, o, function(opts) return make(opts.graph, opts) end)
+      return recipe(name, o, function(opts) return learned.pass(opts.graph, make(opts.graph, opts)) end)
     end
     checked_graph(full, a)
-    return make(a, at_hand(full, b, "graph"))
+    return learned.pass(a, make(a, at_hand(full, b, "graph")))
   end
 end
 
@@ -400,7 +401,7 @@ local function make_coexpression(data, o)
   if o.method == "pca" then
     local r = coexpression.pca(data, { dim = o.dim, scale = o.scale, power = o.power, rows = o.rows, seed = o.seed or 1 })
     return embedding.new { genes = r.genes, values = r.values:to "float", left_out = r.left_out, source = r.source,
-      singular = r.singular }
+      singular = r.singular, learned = r.learned }
   end
   local g = coexpression.graph(data, { top = o.top, threshold = o.threshold, absolute = o.absolute, rows = o.rows })
   local walk = without(o.walk, "graph")
@@ -504,7 +505,9 @@ local function make_concat(list, o)
     blocks[i] = part:rows(genes) * w
     names[i] = (w ~= 1 and ("%.4g x "):format(w) or "") .. e.source
   end
-  return embedding.new { genes = genes, values = core.cat(blocks, 2), source = table.concat(names, " + ") }
+  local e = embedding.new { genes = genes, values = core.cat(blocks, 2), source = table.concat(names, " + ") }
+  for _, part in ipairs(list) do learned.pass(part, e) end
+  return e
 end
 
 --- Embeddings side by side, on the genes that all of them have: `embed.concat { a, b, weights = { 1, 0.5 } }`.

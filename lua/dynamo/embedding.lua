@@ -4,6 +4,7 @@
 --     e.values           tensor float (genes, dimensions)
 --     e.source           "node2vec collectri.csv dim=128"
 --     e.left_out         genes that have no vector although they were asked for, or nil
+--     e.learned        what it learned from which rows of perturbation data, or nil (see dynamo.learned)
 --     e.origin           of genes that got theirs from others (see complete): "neighbours" or "mean"
 --     e.membership       annotation only: sparse (genes, sets), TF-IDF, rows of length 1; e.idf, e.sets go with it
 local core = require "dynamo.core"
@@ -165,7 +166,7 @@ function Embedding:permuted(seed)
   local order = core.permutation(#self.genes, seed or 1, "embedding.permuted")
   local genes = {}
   for i, j in ipairs(order) do genes[i] = self.genes[j] end
-  return M.new { genes = genes, values = self.values, source = "permuted " .. self.source,
+  return M.new { learned = self.learned, genes = genes, values = self.values, source = "permuted " .. self.source,
     membership = self.membership, idf = self.idf, sets = self.sets, origin = self.origin }
 end
 
@@ -185,7 +186,8 @@ function Embedding:align(names)
     seen[name] = true
   end
   if #genes == 0 then raise(("none of the %d genes has a vector in %s"):format(#names, self.source)) end
-  return M.new { genes = genes, values = self.values:index(1, idx), source = self.source, left_out = missing,
+  return M.new { learned = self.learned, genes = genes, values = self.values:index(1, idx), source = self.source,
+    left_out = missing,
     origin = self.origin,
     membership = self.membership and self.membership:rows(idx), idf = self.idf, sets = self.sets }
 end
@@ -208,7 +210,7 @@ end
 ---@return Embedding
 function Embedding:normalised()
   local x = unit_rows(self.values:to "double")
-  return M.new { genes = self.genes, values = x:to "float", source = self.source .. " normalised",
+  return M.new { learned = self.learned, genes = self.genes, values = x:to "float", source = self.source .. " normalised",
     left_out = self.left_out, membership = self.membership, idf = self.idf, sets = self.sets, origin = self.origin }
 end
 
@@ -232,7 +234,7 @@ function Embedding:pca(k)
     raise(("pca: k must be an integer 1..%d (got %s)"):format(self:dim(), options.quote(k)))
   end
   local x, _, v = principal(self)
-  return M.new { genes = self.genes, values = x:matmul(v:narrow(2, 1, k)):to "float",
+  return M.new { learned = self.learned, genes = self.genes, values = x:matmul(v:narrow(2, 1, k)):to "float",
     source = ("%s pca=%d"):format(self.source, k), left_out = self.left_out, origin = self.origin }
 end
 
@@ -244,7 +246,7 @@ function Embedding:whiten()
   while k < d and w:get(k + 1) > 1e-6 * w:get(1) and w:get(1) > 0 do k = k + 1 end
   if k == 0 then raise "whiten: the vectors are all the same" end
   local scale = w:narrow(1, 1, k):sqrt():reciprocal():reshape(1, k)
-  return M.new { genes = self.genes, values = (x:matmul(v:narrow(2, 1, k)) * scale):to "float",
+  return M.new { learned = self.learned, genes = self.genes, values = (x:matmul(v:narrow(2, 1, k)) * scale):to "float",
     source = self.source .. " whitened", left_out = self.left_out, origin = self.origin }
 end
 

@@ -64,6 +64,9 @@ local function available(spec, R, o)
   local kind = spec.metric.kind
   if (kind == "label") ~= (R.kind == "label") then return nil, "scores " .. (kind == "label" and "labels" or "effects") end
   if spec.reference == "centroid" and not o.centroid then return nil, "there is no centroid" end
+  if spec.reference == "control=batch" and R.control_by ~= "batch" and not (R.cells and R.cells.batch_of) then
+    return nil, "no batches of cells are known"
+  end
   if spec.genes.base == "hvg" and not o.train then return nil, "the training rows are not known" end
   if R.cells or o.truth and kind ~= "cells" then return spec end
   if spec.metric.cells or kind == "cells" then return nil, "needs cells" end
@@ -165,7 +168,7 @@ M.schema.score = {
   centroid = { type = "userdata", help = "Tensor (C, G): mean training delta per context, see evaluate.centroid" },
   train = { type = "table", item = "integer", min = 1, help = "training rows: for gene sets hvgK and components of cells" },
   truth = { type = "table", help = "what the cells say (dynamo.truth); default: that of the responses" },
-  cells = { type = "function", help = "predicted cells of a row: f(place) -> Tensor (cells, G); default: moved controls" },
+  cells = { type = "function", help = "predicted cells of a row: f(place) -> Tensor or Sparse (cells, G), or nil: controls, moved" },
   flags = { type = "table", help = "coverage flag per row, as a predictor returns them" },
   retrieval = { default = true, help = "pds_l2 and nir, over the rows of a context; not where entries are unobserved" },
   nonfinite = { default = "error", values = { "error", "mask" }, help = "predictions that are not finite" },
@@ -173,8 +176,31 @@ M.schema.score = {
   tau = { default = 1e-9, type = "number", min = 0, help = "direction: changes up to it are none" },
 }
 
--- AUROC (or average precision) per gene over the rows of each context, one context after the other.
+-- AUROC (or average precision) per row over genes.
+local function score_labels_by_row(R, rows, p, specs)
+  local values, names, status = {}, {}, {}
+  local mask = R.mask and R.mask:index(1, rows):t():clone()
+  local scores, labels = p:t():clone(), R.delta:index(1, rows):t():clone()
+  for k, i in ipairs(rows) do names[k] = R.rows[i].context .. "/" .. R.rows[i].perturbation end
+  for _, spec in ipairs(specs) do
+    values[spec.key], status[spec.key] = core[spec.metric.compute](scores, labels, mask):totable(), {}
+    for k, v in ipairs(values[spec.key]) do
+      if v ~= v then status[spec.key][k] = "one_class" end
+    end
+  end
+  return values, names, status
+end
+
+-- AUROC (or average precision) per gene over the rows of each context, one context after the other; per row where that is asked.
 local function score_labels(R, rows, p, specs)
+  local by = specs[1] and specs[1].metric.by
+  for _, spec in ipairs(specs) do
+    if spec.metric.by ~= by then
+      err.raise { code = "EOPTION", message = ("evaluate: '%s' has a value per %s, '%s' per %s: two tables"):format(specs[1].key,
+        by or "gene", spec.key, spec.metric.by or "gene") }
+    end
+  end
+  if by then return score_labels_by_row(R, rows, p, specs) end
   local order, lists = by_context(R, rows)
   local values, genes, status = {}, {}, {}
   for _, context in ipairs(order) do
@@ -239,6 +265,19 @@ function M.score(R, rows, predicted, opts)
   info.keys = label.sorted_keys(values)
   return values, info
 end
+
+--- Scores of predictions made elsewhere, all on the same genes, rows and references: { genes, left_out, filled = counts, notes,
+--- keys, names, methods = { { name, values, info, flags }, ... } }, first the rows no_change and mean.
+---
+--- A method is { name =, genes =, rows = perturbations or { perturbation =, context = }, values = Tensor (#rows, #genes) of
+--- changes, or with profile = true of expression, cells = f(row) -> predicted cells or nil }, as external.read gives it. A gene
+--- that a method lacks leaves the table for all; a perturbation is an error (EVALUE), or filled with the training mean.
+---@param R table Responses
+---@param rows integer[]  the test rows
+---@param methods table[]
+---@param opts? table  see external.schema.score
+---@return table
+function M.external(R, rows, methods, opts) return require("dynamo.external").score(R, rows, methods, opts) end
 
 -- ---- summaries ---------------------------------------------------------------------------
 

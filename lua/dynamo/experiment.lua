@@ -38,6 +38,8 @@ M.schema.experiment = {
   ablate = { default = {}, type = "table",
     help = "{ embedding = {...}, model = {...}, OPTION = {...} }: each changes one thing" },
   transfer = { default = {}, type = "table", help = "rows of a held-out context: native, template" },
+  control = { type = "string", values = { "context", "batch" },
+    help = "reference of cells: the controls of the context (default), or of the context and batch of each cell" },
   min_cells = { default = 1, type = "integer", min = 1, help = "perturbations with fewer cells are left out" },
   metrics = { type = "table", item = "string",
     help = "columns such as \"wmse@none/de20\" beside those of the tables; default: evaluate.columns" },
@@ -104,6 +106,7 @@ end
 
 local function check_data(o)
   local d = o.data
+  if o.control and responses.is(d) then complain "control: needs cells; the data are Responses (data:responses { control = ... })" end
   if type(d) == "string" or responses.is(d) or type(d.responses) == "function" then return end
   for _, p in ipairs(d) do
     if type(p) ~= "string" then d = {} end
@@ -146,7 +149,11 @@ local function check_all(o)
   if type(o.graph) == "userdata" and not core.is_graph(o.graph) then complain "graph: a Graph or a file expected" end
   for _, b in ipairs(o.baselines) do expect(b, "predictor", "baselines", "{ dynamo.baseline.kernel_ridge {} }") end
   if #o.seeds == 0 then complain "seeds: at least one expected" end
-  for _, key in ipairs(o.metrics or {}) do require("dynamo.metrics").parse(key) end
+  for _, key in ipairs(o.metrics or {}) do
+    if require("dynamo.metrics").parse(key).metric.by then
+      complain("metrics: %s has a value per perturbation; tables of labels have one per gene (evaluate.score has both)", key)
+    end
+  end
   require("dynamo.leakage").allowed(o.allow)
   o.transfer = options.check("experiment.transfer", o.transfer, M.schema.transfer)
   check_train(o)
@@ -202,7 +209,7 @@ end
 
 -- What can be set from a command line: plain options, and those of the recipes.
 local parts = { "model", "split", "embedding" }
-local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws", "ceiling" }
+local plain = { "name", "question", "seeds", "out", "report", "min_cells", "draws", "ceiling", "allow", "control" }
 
 local function settable(o)
   local t, allowed = { train = copy(o.train), transfer = copy(o.transfer) }, { train = recipe.schema(o.model),
@@ -236,9 +243,10 @@ function M.with(exp, words)
   for _, key in ipairs(parts) do
     if t[key] then o[key] = recipe.with(o[key], t[key]) end
   end
-  for _, key in ipairs { "train", "transfer", "data", "graph", "name", "question", "seeds", "out", "report", "min_cells",
-    "draws", "ceiling" } do
-    if t[key] ~= nil then o[key] = t[key] end
+  for _, list in ipairs { plain, { "train", "transfer", "data", "graph" } } do
+    for _, key in ipairs(list) do
+      if t[key] ~= nil then o[key] = t[key] end
+    end
   end
   local new = M.experiment(o)
   new.file, new.folder = exp.file, exp.folder

@@ -201,6 +201,67 @@ function class:predict(rows, env)
   return responses.assemble(blocks, at, #list, #self.genes), flags
 end
 
+-- ---- cells --------------------------------------------------------------------------
+
+-- States z (n, latent) after the linear parts of a row's operators, in the order given or backwards.
+local function through(self, m, p, row, z, backwards)
+  local q, _, flags, place = queries(self, m, { row })
+  local w, n = z, #row.targets
+  for k = 1, n do
+    local gene = row.targets[backwards and k or n + 1 - k]
+    if flags[place[gene]] ~= "mean" or m.spec.own > 0 and m.place[gene] then
+      local u, v, b = core.response_operator(p, m.spec, q, place[gene])
+      w = core.operator(u, v, b * 0, { form = m.spec.form }):apply(w)
+    end
+  end
+  return w
+end
+
+-- How the operators of a row move cells (n, G) beyond their mean: what differs from the cells' mean, seen in the latent
+-- coordinates. Combinations are products (symmetric and generator: mean of both orders; additive: sum of the parts).
+local function turned(self, m, row, x)
+  -- a direct MLP has no operators, a trained decoder no states of cells
+  if m.spec.head ~= "operator" or m.spec.genes ~= 0 then return x * 0 end
+  local sum = nil
+  local z = (x - x:mean(1)):matmul(m.D:t())
+  local parts = { row }
+  if m.spec.how == "additive" then
+    for k, g in ipairs(row.targets) do parts[k] = { perturbation = g, targets = { g }, context = row.context } end
+  end
+  for _, p in ipairs(m.members) do
+    for _, part in ipairs(parts) do
+      local w = through(self, m, p, part, z, false) - z
+      if #part.targets > 1 and m.spec.how ~= "product" then w = (w + through(self, m, p, part, z, true) - z) * 0.5 end
+      sum = sum and sum + w or w
+    end
+  end
+  return (sum * (1 / #m.members)):matmul(m.D)
+end
+
+--- Cells under perturbations: control cells of each row's context, moved by the row's mean change and by what its operators do
+--- to how they differ from their mean. For each row a Tensor double (cells, G) in log1p units, not below 0; false without
+--- control cells. Equal calls give equal cells. Nil for labels.
+---@param rows table[]  { perturbation, targets, context }
+---@param n integer  at most so many cells
+---@param env table  { control = { [context] = Tensor double (cells, G) } }
+---@return table?
+function class:cells(rows, n, env)
+  if self.kind == "label" then return nil end
+  local delta, out = self:predict(rows), {}
+  for i, row in ipairs(rows) do
+    local x = env.control[row.context]
+    if x then
+      x = x:rows(1, math.min(n, x:size(1)))
+      local models, y = models_for(self, row.context), x + delta:rows(i, i)
+      for _, m in ipairs(models) do y = y + turned(self, m, row, x) * (1 / #models) end
+      out[i] = y:maximum(0)
+    else
+      out[i] = false
+    end
+  end
+  return out
+end
+
 -- ---- operators ----------------------------------------------------------------------
 
 local function model_of(self, context)

@@ -288,4 +288,202 @@ end
 
 M.schema.predicted = M.schema.table
 
+-- ---- calls against an empirical null ---------------------------------------------------------
+-- Ahlmann-Eltze, Huber and Anders 2025: interactions are (double, gene) pairs whose deviation from additivity is too large for
+-- the bulk of all deviations; predictions are scored by how well they rank those pairs.
+
+-- Legendre polynomials 0 .. degree of x in [-1, 1] as columns.
+local function legendre(x, degree)
+  local out = {}
+  for i, v in ipairs(x) do
+    local row = { 1, v }
+    for k = 2, degree do row[k + 1] = ((2 * k - 1) * v * row[k] - (k - 1) * row[k - 1]) / k end
+    out[i] = row
+  end
+  return core.tensor(out, "double")
+end
+
+-- Poisson regression of counts on a polynomial of x (iterated weighted least squares): log of the fitted counts.
+local function log_density(x, counts, degree)
+  local n, X, y = #x, legendre(x, degree), column(core.tensor(counts, "double"))
+  local eta, before = (y + 0.5):log(), math.huge
+  for _ = 1, 200 do
+    local mu = eta:exp()
+    local z = eta + (y - mu) / mu
+    eta = X:matmul(core.solve((X * mu):t():matmul(X), (X * mu):t():matmul(z))):minimum(40):maximum(-50)
+    local likelihood = (y * eta - eta:exp()):sum():item()
+    if math.abs(likelihood - before) <= 1e-13 * math.abs(likelihood) then break end
+    before = likelihood
+  end
+  return eta:reshape(n):totable()
+end
+
+-- Counts of sorted values in `bins` equal bins of lo .. hi, and the middles.
+local function histogram(sorted, lo, hi, bins)
+  local counts, middle, width = {}, {}, (hi - lo) / bins
+  for k = 1, bins do counts[k], middle[k] = 0, lo + (k - 0.5) * width end
+  for _, v in ipairs(sorted) do
+    if v >= lo and v <= hi then
+      local k = math.min(bins, math.floor((v - lo) / width) + 1)
+      counts[k] = counts[k] + 1
+    end
+  end
+  return counts, middle
+end
+
+-- Intercept, slope and curvature of a parabola through (x, y) by least squares.
+local function parabola(x, y)
+  local rows, right = {}, {}
+  for i, v in ipairs(x) do rows[i], right[i] = { 1, v, v * v }, { y[i] } end
+  local X = core.tensor(rows, "double")
+  local c = core.solve(X:t():matmul(X), X:t():matmul(core.tensor(right, "double")))
+  return c:get(1, 1), c:get(2, 1), c:get(3, 1)
+end
+
+-- Where the local fdr falls to the level, from bin `at` in steps of `step`: linear between the middles of bins; nil: nowhere.
+local function crossing(middle, fdr, at, step, level)
+  local k = at
+  while fdr[k + step] do
+    local a, b = fdr[k], fdr[k + step]
+    if b <= level then return middle[k] + (middle[k + step] - middle[k]) * (a - level) / (a - b) end
+    k = k + step
+  end
+end
+
+M.schema.null = {
+  level = { default = 0.05, type = "number", min = 1e-6, max = 0.5, help = "local false discovery rate at the thresholds" },
+  bins = { default = 120, type = "integer", min = 20, max = 2000, help = "of the histogram" },
+  degree = { default = 7, type = "integer", min = 2, max = 15, help = "of the polynomial of the log density" },
+  width = { default = 10, type = "number", min = 2, help = "of the histogram to each side, in standard deviations of the bulk" },
+}
+
+--- An empirical null (Efron 2004, central matching): the log density of values is a polynomial fitted to a histogram by Poisson
+--- regression, the null the normal curve that matches it between the quartiles; the thresholds are where null over density
+--- falls to the level. Values beyond the histogram are more extreme than its ends.
+---
+--- Raises EVALUE: fewer than 100 values, or no spread between the quartiles.
+---@param values number[]
+---@param opts? table  see interaction.schema.null
+---@return table { mean, sd, share = of the null, lo, hi = thresholds or nil where the fdr stays above, level }
+function M.null(values, opts)
+  local o, sorted = options.check("interaction.null", opts, M.schema.null), {}
+  for i, v in ipairs(values) do sorted[i] = v end
+  table.sort(sorted)
+  local quantile = require("dynamo.evaluate").quantile
+  local function bad(what) err.raise { code = "EVALUE", message = "interaction.null: " .. what } end
+  if #sorted < 100 then bad(("%d values; at least 100 are needed"):format(#sorted)) end
+  local q1, middle_value, q3 = quantile(sorted, 0.25), quantile(sorted, 0.5), quantile(sorted, 0.75)
+  local spread = (q3 - q1) / 1.349
+  if spread <= 0 then bad "half of the values are equal (genes that are not expressed? a smaller `top`)" end
+  local lo, hi = math.max(sorted[1], middle_value - o.width * spread), math.min(sorted[#sorted], middle_value + o.width * spread)
+  local counts, middle = histogram(sorted, lo, hi, o.bins)
+  local scaled = {}
+  for k, m in ipairs(middle) do scaled[k] = 2 * (m - lo) / (hi - lo) - 1 end
+  local f, peak = log_density(scaled, counts, o.degree), 1
+  local x, y = {}, {}
+  for k, m in ipairs(middle) do
+    if m > q1 and m < q3 then x[#x + 1], y[#y + 1] = m - middle_value, f[k] end
+    if math.abs(m - middle_value) < math.abs(middle[peak] - middle_value) then peak = k end
+  end
+  if #x < 4 then bad "too few bins between the quartiles: more bins, or a smaller width" end
+  local c0, c1, c2 = parabola(x, y)
+  if c2 >= 0 then bad "no bulk: the density has no peak between the quartiles" end
+  local fdr, null, all = {}, 0, 0
+  for k, m in ipairs(middle) do
+    local z = m - middle_value
+    local own = math.exp(c0 + c1 * z + c2 * z * z)
+    fdr[k], null, all = math.min(1, own / math.exp(f[k])), null + own, all + math.exp(f[k])
+  end
+  return { mean = middle_value - c1 / (2 * c2), sd = 1 / math.sqrt(-2 * c2), share = math.min(1, null / all), level = o.level,
+    lo = crossing(middle, fdr, peak, -1, o.level), hi = crossing(middle, fdr, peak, 1, o.level) }
+end
+
+M.schema.calls = { top = { default = 1000, type = "integer", min = 10, help = "genes with the highest control mean" } }
+for k, v in pairs(M.schema.null) do M.schema.calls[k] = v end
+
+-- Columns of the genes with the highest control mean over the contexts of the doubles, ascending.
+local function highest(R, n, list)
+  local contexts, seen = {}, {}
+  for _, d in ipairs(list) do
+    if not seen[d.context] then seen[d.context], contexts[#contexts + 1] = true, R:control_index(d.context) end
+  end
+  local order, out = (R.control:index(1, contexts):mean(1) * -1):argsort(), {}
+  for k = 1, math.min(n, #order) do out[k] = order[k] end
+  table.sort(out)
+  return out
+end
+
+--- Interactions of measured doubles: deviations y - a - b of all doubles whose singles are measured, on the genes with the highest
+--- control mean, called where they exceed the thresholds of their own empirical null.
+---@param R table Responses
+---@param opts? table  see interaction.schema.calls
+---@return table { rows = row indices of the doubles, names, columns, genes, additive = a + b (n, G'), deviation (n, G'), calls =
+---  1 synergy, -1 suppression, 0 (n, G'), synergy, suppression = counts, null = see interaction.null }
+function M.calls(R, opts)
+  local o = options.check("interaction.calls", opts, M.schema.calls)
+  local list, a, b, y = doubles(R), {}, {}, {}
+  if #list == 0 then err.raise { code = "EVALUE", message = "interaction.calls: no double whose two singles are measured" } end
+  local columns = highest(R, o.top, list)
+  local t = { rows = y, names = {}, columns = columns, genes = {} }
+  for k, d in ipairs(list) do a[k], b[k], y[k], t.names[k] = d.a, d.b, d.y, d.context .. "/" .. d.perturbation end
+  for k, j in ipairs(columns) do t.genes[k] = R.genes[j] end
+  t.additive = R.delta:index(1, a):index(2, columns) + R.delta:index(1, b):index(2, columns)
+  t.deviation = R.delta:index(1, y):index(2, columns) - t.additive
+  local null = {}
+  for k in pairs(M.schema.null) do null[k] = o[k] end
+  t.null = M.null(t.deviation:reshape(t.deviation:count()):totable(), null)
+  local up = t.null.hi and t.deviation:gt(t.null.hi):to "double" or t.deviation * 0
+  local down = t.null.lo and t.deviation:lt(t.null.lo):to "double" or t.deviation * 0
+  t.calls, t.synergy, t.suppression = up - down, up:sum():item(), down:sum():item()
+  return t
+end
+
+M.schema.score_calls = {
+  fdp = { default = { 0.1, 0.2, 0.5 }, type = "table", item = "number", help = "false discovery proportions" },
+  signed = { default = false, help = "a pair counts as found only if the sign is right too" },
+}
+
+-- The largest share of true pairs found at a false discovery proportion of at most q, ties taken together.
+local function found_at(score, is, total, levels)
+  local order, best = {}, {}
+  for i = 1, #score do order[i] = i end
+  table.sort(order, function(i, j) return score[i] > score[j] or score[i] == score[j] and i < j end)
+  for _, q in ipairs(levels) do best[q] = 0 end
+  local hits = 0
+  for k, i in ipairs(order) do
+    hits = hits + is[i]
+    if k == #order or score[order[k + 1]] < score[i] then
+      for _, q in ipairs(levels) do
+        if 1 - hits / k <= q then best[q] = math.max(best[q], hits / total) end
+      end
+    end
+  end
+  return best
+end
+
+--- How well predicted doubles find the called interactions: pairs (double, gene) ranked by |y' - a - b|, the measured singles
+--- coming off. An additive prediction ranks nothing: its average precision is the share of interactions.
+---@param t table  of interaction.calls
+---@param predicted userdata  Tensor (n, G) of changes, a row for each of t.rows
+---@param opts? table  see interaction.schema.score_calls
+---@return table { auprc, chance, tpr = { [fdp] = share of the interactions found }, n = pairs, interactions }; auprc NaN without
+---  interactions
+function M.score_calls(t, predicted, opts)
+  local o = options.check("interaction.score_calls", opts, M.schema.score_calls)
+  if predicted:size(1) ~= #t.rows then
+    err.raise { code = "EVALUE", message = ("interaction.score_calls: %d rows predicted, expected %d"):format(predicted:size(1),
+      #t.rows) }
+  end
+  local e = predicted:to "double":index(2, t.columns) - t.additive
+  local is = o.signed and (t.calls * e):gt(0):to "double" or t.calls:abs()
+  local n, total = e:count(), t.calls:abs():sum():item()
+  local score = e:abs():reshape(n, 1)
+  -- rounding of the sum a + b is no signal
+  score = score:masked_fill(score:lt(1e-9 * math.max(t.additive:abs():max():item(), 1e-300)), 0)
+  is = is:reshape(n, 1)
+  local ap = total > 0 and core.precision_cols(score, is):get(1) or 0 / 0
+  return { auprc = o.signed and ap * is:sum():item() / math.max(total, 1) or ap, chance = total / n, n = n, interactions = total,
+    tpr = found_at(score:reshape(n):totable(), is:reshape(n):totable(), math.max(total, 1), o.fdp) }
+end
+
 return M

@@ -56,7 +56,8 @@ local function audit(results)
       end
     end
     out[k] = { split = tostring(S), unit = S.unit, overlap = 0, notes = json.array(S.notes), findings = findings,
-      checked = results.leakage and json.array(results.leakage.checked) }
+      checked = results.leakage and json.array(results.leakage.checked),
+      learned = results.leakage and json.array(results.leakage.learned) }
   end
   return out
 end

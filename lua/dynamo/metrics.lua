@@ -4,7 +4,8 @@
 --     dynamo.metrics.parse "wr2@centroid/de20-target"
 --     local r, status = dynamo.metrics.rows("r2", predicted, truth, { exclude = { { 1 } } })
 --
--- References: `control` (changes as they are), `centroid` (the mean training change comes off truth and prediction),
+-- References: `control` (changes as they are), `control=batch` (against the controls of each perturbation's own batches),
+-- `centroid` (the mean training change comes off truth and prediction),
 -- `none` (errors: it cancels). Gene sets: see dynamo.genesets. One policy for all: a truth that cannot be scored is NaN
 -- (few_genes, const_true, no_weights, no_de, few_perts, one_class) and is dropped and counted; a prediction that is
 -- constant (zero, where signs or angles count) is 0 with status const_pred. Ties in ranks are mid-ranks.
@@ -23,6 +24,7 @@ local function complain(message) err.raise { code = "EOPTION", message = "metric
 
 local function reference_of(b, spec)
   if spec.reference == "centroid" then return b.centroid end
+  if spec.reference == "control=batch" then return b.truth:batch_shift(b.rows) end
 end
 
 -- A metric of core.NAME_rows on the genes of a column.
@@ -43,7 +45,9 @@ local function candidates(b, spec)
   local columns, exclude = genesets.common(b, spec.genes)
   local p, t, ref = b.p, b.t, reference_of(b, spec)
   if ref then
-    p, t = p - ref:reshape(1, ref:count()), t - ref:reshape(1, ref:count())
+    local g = p:size(2)
+    ref = ref:reshape(ref:count() / g, g) -- one for all, or one for each
+    p, t = p - ref, t - ref
   end
   if columns then p, t = p:index(2, columns), t:index(2, columns) end
   return p, t, exclude
@@ -142,40 +146,132 @@ local function folds(b, i)
   return require("dynamo.prepare").log2_fold((b.control + b.p:select(1, i)):maximum(0), b.control)
 end
 
--- The n genes (columns) of a set with the largest predicted |log2 fold change|; those predicted to stay are not called.
-local function called(b, i, allowed, n)
-  local out, size = {}, folds(b, i):abs()
-  for _, g in ipairs((size * -1):argsort()) do
-    if #out == n or size:get(g) == 0 then break end
-    if allowed[g] then out[#out + 1] = g end
-  end
-  return out
+-- What predicted cells of row i say (populations.calls), or nil: the method predicts means.
+local function tested(b, i)
+  b.called = b.called or {}
+  if b.called[i] == nil then b.called[i] = b.cells and require("dynamo.populations").calls(b, i) or false end
+  return b.called[i] or nil
 end
 
--- f(real genes, allowed, row) for every row that has significant genes.
+-- The called genes (columns) of a set, largest predicted |log2 fold change| first. Predicted cells call those with q < 0.05
+-- (second result true); a predicted mean has no test: all genes that it moves, by size.
+local function called(b, i, allowed)
+  local test, out = tested(b, i), {}
+  local size, q = (test and test.log2fc or folds(b, i)):abs(), test and test.q:totable()
+  for _, g in ipairs((size * -1):argsort()) do
+    if size:get(g) == 0 then break end
+    if allowed[g] and (not q or q[g] < 0.05) then out[#out + 1] = g end
+  end
+  return out, test ~= nil
+end
+
+-- f(block, row, real genes, allowed, spec) gives value and status for every row that has significant genes.
 local function de_rows(f)
   return function(b, spec)
     local out, status = {}, {}
     for i in ipairs(b.rows) do
       local allowed = genesets.allowed(b, spec.genes, i)
       local real = b.truth:significant(b.rows[i], allowed)
-      out[i] = #real > 0 and f(b, i, real, allowed, spec) or NAN
-      status[i] = #real == 0 and "no_de" or nil
+      out[i], status[i] = NAN, "no_de"
+      if #real > 0 then out[i], status[i] = f(b, i, real, allowed, spec) end
     end
     return out, status
   end
 end
 
-local function overlap(b, i, real, allowed, spec)
-  local k = spec.k or #real
-  return M.de_sets(real, called(b, i, allowed, math.max(k, #real)), k).overlap_k
+-- A score of de_sets; `sized`: it depends on how many genes are called, which a predicted mean does not say.
+local function de_set(name, sized)
+  return de_rows(function(b, i, real, allowed, spec)
+    local list, sure = called(b, i, allowed)
+    if sized and not sure and not spec.k then return NAN, "no_calls" end
+    if #list == 0 then return 0, "const_pred" end
+    return M.de_sets(real, list, spec.k)[spec.k and spec.name:match "^%a+" .. "_k" or name]
+  end)
 end
 
 local function fold_spearman(b, i, real)
-  local predicted, observed = folds(b, i), b.truth:de(b.rows[i]).log2fc
-  local n = #real
+  local test, observed, n = tested(b, i), b.truth:de(b.rows[i]).log2fc, #real
+  local predicted = test and test.log2fc or folds(b, i)
   return core.spearman_rows(predicted:index(1, real):reshape(1, n), observed:index(1, real):reshape(1, n),
     { eps = b.eps }):get(1)
+end
+
+-- AUROC or average precision of "significant" among the genes of a row (cell-eval's roc_auc, pr_auc): by -log10 q of predicted
+-- cells, q not below 1e-10, else by the predicted |log2 fold change|.
+local function de_class(how)
+  return de_rows(function(b, i, real, allowed)
+    local test, is, columns, labels = tested(b, i), {}, {}, {}
+    local score = test and test.q:maximum(1e-10):log() * -1 or folds(b, i):abs()
+    for _, g in ipairs(real) do is[g] = 1 end
+    for g = 1, b.t:size(2) do
+      if allowed[g] then columns[#columns + 1], labels[#labels + 1] = g, is[g] or 0 end
+    end
+    local v = core[how](score:index(1, columns):reshape(#columns, 1), core.tensor(labels, "double"):reshape(#labels, 1)):get(1)
+    return v, v ~= v and "one_class" or nil
+  end)
+end
+
+-- ---- one number for all perturbations -------------------------------------------------
+
+local function is_constant(list, eps)
+  local lo, hi, size = math.huge, -math.huge, 0
+  for _, v in ipairs(list) do lo, hi, size = math.min(lo, v), math.max(hi, v), math.max(size, math.abs(v)) end
+  return hi - lo <= 16 * eps * size
+end
+
+local function standardised(list)
+  local n, sum, squares, out = #list, 0, 0, {}
+  for i = 1, n do sum = sum + list[i] end
+  for i = 1, n do
+    out[i] = list[i] - sum / n
+    squares = squares + out[i] ^ 2
+  end
+  for i = 1, n do out[i] = out[i] / math.sqrt(squares / n) end
+  return out
+end
+
+--- A correlation over perturbations as one value for each: products of standardised numbers, whose mean is Pearson's r, so
+--- that it is summarised, resampled and pooled as any column. NaN among the truths drops that perturbation (its status stays);
+--- fewer than three, or constant: status few_perts, const_true, or const_pred (0).
+---@param predicted number[]
+---@param truth number[]
+---@param eps? number precision of the numbers' source (default 1.2e-7)
+---@return number[] values, table status
+function M.contributions(predicted, truth, eps)
+  local at, x, y, out, status, why = {}, {}, {}, {}, {}, nil
+  for i = 1, #truth do
+    out[i] = NAN
+    if truth[i] == truth[i] and predicted[i] == predicted[i] then
+      at[#at + 1], x[#x + 1], y[#y + 1] = i, predicted[i], truth[i]
+    end
+  end
+  eps = eps or 1.2e-7
+  if #at < 3 then
+    why = "few_perts"
+  else
+    why = is_constant(y, eps) and "const_true" or is_constant(x, eps) and "const_pred" or nil
+  end
+  local zx, zy = standardised(x), standardised(y)
+  for k, i in ipairs(at) do
+    out[i], status[i] = why and (why == "const_pred" and 0 or NAN) or zx[k] * zy[k], why
+  end
+  return out, status
+end
+
+-- Spearman over perturbations of how many genes are significant and how many are called, by perturbation.
+local function counts_spearman(b, spec)
+  local x, y = {}, {}
+  for i in ipairs(b.rows) do
+    local allowed = genesets.allowed(b, spec.genes, i)
+    local list, sure = called(b, i, allowed)
+    if not sure then
+      local out, status = {}, {}
+      for k in ipairs(b.rows) do out[k], status[k] = NAN, "no_calls" end
+      return out, status
+    end
+    x[i], y[i] = #list, #b.truth:significant(b.rows[i], allowed)
+  end
+  return M.contributions(M.midranks(x), M.midranks(y), b.eps)
 end
 
 -- ---- doubles ------------------------------------------------------------------------------
@@ -206,7 +302,7 @@ end
 
 -- ---- definitions ------------------------------------------------------------------------
 
-local BOTH, ERROR = { "control", "centroid" }, { "none" }
+local BOTH, ERROR = { "control", "centroid", "control=batch" }, { "none" }
 
 local function define(key, kind, better, range, references, doc, more)
   local d = { key = key, kind = kind, better = better, range = range, references = references, doc = doc }
@@ -251,8 +347,23 @@ M.list = {
     { compute = retrieval("cosine", rank, "truth") }),
   define("retrieval", "retrieval", 1, { 0, 1 }, BOTH, "share of truths that correlate less with the prediction (TxPert)",
     { compute = retrieval("pearson", below) }),
-  define("overlap_n", "de", 1, { 0, 1 }, { "control" }, "share of the significant genes among as many largest predicted changes",
-    { compute = de_rows(overlap), cells = true }),
+  define("overlap_n", "de", 1, { 0, 1 }, { "control" }, "share of the significant genes among as many first called ones (DES)",
+    { compute = de_set "overlap_n", cells = true }),
+  define("precision_n", "de", 1, { 0, 1 }, { "control" }, "share of the called genes among as many first significant ones",
+    { compute = de_set("precision_n", true), cells = true }),
+  define("recall_sig", "de", 1, { 0, 1 }, { "control" }, "share of the significant genes that are called",
+    { compute = de_set("recall", true), cells = true }),
+  define("jaccard_sig", "de", 1, { 0, 1 }, { "control" }, "significant and called genes: shared over all",
+    { compute = de_set("jaccard", true), cells = true }),
+  define("ppv", "de", 1, { 0, 1 }, { "control" }, "ppv_50: share of the first 50 called genes that are significant",
+    { compute = de_set "ppv_k", cells = true, numbered = true }),
+  define("nsig_spearman", "de", 1, { -INF, INF }, { "control" },
+    "Spearman over perturbations of numbers of significant and called genes: its part from each",
+    { compute = counts_spearman, cells = true }),
+  define("auroc_de", "de", 1, { 0, 1 }, { "control" },
+    "area under the ROC curve per perturbation: significant genes by predicted change", { compute = de_class "auroc_cols", cells = true }),
+  define("ap_de", "de", 1, { 0, 1 }, { "control" }, "average precision of the same",
+    { compute = de_class "precision_cols", cells = true }),
   define("lfc_spearman", "de", 1, { -1, 1 }, { "control" }, "Spearman of real and predicted log2 fold changes of significant genes",
     { compute = de_rows(fold_spearman), cells = true }),
   define("interaction", "double", 1, { -1, 1 }, { "control" },
@@ -262,10 +373,17 @@ M.list = {
   define("mmd", "cells", -1, { -INF, INF }, ERROR, "squared maximum mean discrepancy, RBF of median width, unbiased"),
   define("wasserstein", "cells", -1, { 0, INF }, ERROR, "mean over components of the Wasserstein-1 distance"),
   define("sliced_wasserstein", "cells", -1, { 0, INF }, ERROR, "Wasserstein-2 distance over random directions"),
+  define("edistance_pearson", "cells", 1, { -INF, INF }, ERROR,
+    "Pearson over perturbations of real and predicted energy distance to control cells: its part from each"),
   define("auroc", "label", 1, { 0, 1 }, ERROR, "area under the ROC curve per measured gene over perturbations; chance is 0.5",
     { compute = "auroc_cols" }),
   define("ap", "label", 1, { 0, 1 }, ERROR, "average precision per measured gene; chance is the share of ones",
     { compute = "precision_cols" }),
+  define("auroc_pert", "label", 1, { 0, 1 }, ERROR,
+    "area under the ROC curve per perturbation over genes; base rates of genes decide it: see the row mean",
+    { compute = "auroc_cols", by = "perturbation" }),
+  define("ap_pert", "label", 1, { 0, 1 }, ERROR, "average precision per perturbation, with the same warning",
+    { compute = "precision_cols", by = "perturbation" }),
 }
 
 local by_key = {}
@@ -274,12 +392,16 @@ for key, d in pairs(by_key) do
   if d.kind == "cells" then d.compute = function(b) return require("dynamo.populations").column(b, key) end end
 end
 
---- The definition of a metric; overlap_20 is overlap_n with a number. Raises EOPTION with the nearest name.
+local NUMBERED = { overlap = "overlap_n", precision = "precision_n", ppv = "ppv" }
+
+--- The definition of a metric; overlap_20, precision_20 and ppv_20 cut the lists at a number. Raises EOPTION with the nearest
+--- name.
 ---@param name string
 ---@return table definition, integer? k
 function M.definition(name)
-  local k = name:match "^overlap_(%d+)$"
-  if k then return by_key.overlap_n, tonumber(k) end
+  local set, k = name:match "^(%a+)_(%d+)$"
+  if NUMBERED[set] and tonumber(k) > 0 then return by_key[NUMBERED[set]], tonumber(k) end
+  if name == "ppv" then complain "ppv: with a number, as ppv_50" end
   if by_key[name] then return by_key[name] end
   local names = {}
   for i, d in ipairs(M.list) do names[i] = d.key end
@@ -298,7 +420,7 @@ function M.parse(key)
   local ok = false
   for _, r in ipairs(d.references) do ok = ok or r == reference end
   if not ok then
-    complain(("%s: reference '%s'; it has %s"):format(key, reference, table.concat(d.references, " and ")))
+    complain(("%s: reference '%s'; it has %s"):format(key, reference, table.concat(d.references, ", ")))
   end
   if not genes or genes == "" then genes = d.genes or "all" end
   local set = genesets.parse(genes)
@@ -312,6 +434,17 @@ end
 ---@param key string
 ---@return integer
 function M.better(key) return M.definition(key:match "^[^@]+").better end
+
+--- Whether a column among these scores predicted cells, where there are any.
+---@param keys string[]
+---@return boolean
+function M.of_cells(keys)
+  for _, key in ipairs(keys) do
+    local kind = M.definition(key:match "^[^@]+").kind
+    if kind == "cells" or kind == "de" then return true end
+  end
+  return false
+end
 
 --- Mid-ranks 1 .. n of a list of numbers, and the sum of t^3 - t over groups of t equal ones.
 ---@param values number[]

@@ -152,7 +152,8 @@ end
 
 -- ---- columns of evaluate ----------------------------------------------------------------
 
-local MOST, SEED, GENES, DIM = 300, 1, 2000, 50 -- cells of a side, of the choice, genes and components
+local SEED, GENES, DIM = 1, 2000, 50 -- of the choice of cells, genes and components
+M.most = 300 -- cells of a side, at most
 
 local function dense(x) return (core.is_sparse(x) and x:dense "double" or x:to "double") end
 
@@ -195,36 +196,101 @@ local function cells_of(b)
       control[#control + 1] = cell
     end
   end
+  b.population = { lists = lists, control = control, pairs = {} }
+  return b.population
+end
+
+-- Cells as components, which are learned once per training set.
+local function projected(b, x)
   local own = b.truth.components
   if not own or own.train ~= b.train then
     own = { train = b.train, value = components(b.R, b.train or {}) }
     b.truth.components = own
   end
-  b.population = { lists = lists, control = control, components = own.value, pairs = {} }
-  return b.population
+  return dense(x):matmul(own.value)
+end
+
+local function every(n)
+  local out = {}
+  for k = 1, n do out[k] = k end
+  return out
 end
 
 -- Real and predicted cells of row i as components, as many of each. Predicted cells are given, or the context's control
 -- cells, each moved by the predicted change.
 local function pair(b, i)
   local s = cells_of(b)
-  if not s.pairs[i] then
+  if s.pairs[i] == nil then
     local list = s.lists[b.rows[i]] or {}
     local given = b.cells and b.cells(b.places[i])
-    local n = math.min(MOST, #list, given and given:size(1) or #s.control)
-    if n < 2 then return nil end
-    local from = given and dense(given) or dense(b.R.cells.x:index(1, some(s.control, n, "control cells")))
-    if given then
-      local order = {}
-      for k = 1, given:size(1) do order[k] = k end
-      from = from:index(1, some(order, n, "predicted cells"))
+    local n = math.min(M.most, #list, given and given:size(1) or #s.control)
+    local from
+    if n < 2 then
+      s.pairs[i] = false
+      return nil
+    elseif given then
+      from = given:index(1, some(every(given:size(1)), n, "predicted cells"))
     else
-      from = from + b.p:select(1, i):reshape(1, b.p:size(2))
+      from = dense(b.R.cells.x:index(1, some(s.control, n, "control cells"))) + b.p:select(1, i):reshape(1, b.p:size(2))
     end
-    s.pairs[i] = { dense(b.R.cells.x:index(1, some(list, n, "real cells"))):matmul(s.components),
-      from:matmul(s.components) }
+    s.pairs[i] = { projected(b, b.R.cells.x:index(1, some(list, n, "real cells"))), projected(b, from) }
   end
-  return s.pairs[i]
+  return s.pairs[i] or nil
+end
+
+-- Whether a block predicts the same mean for all rows, and no cells: nothing to tell them apart by.
+local function says_nothing(b)
+  return not b.cells and (b.p:max(1) - b.p:min(1)):max():item() <= 16 * b.eps * b.p:abs():max():item()
+end
+
+-- Parts of the Pearson correlation of energy distances to (other) control cells.
+local function distances_pearson(b)
+  local s, real, predicted, status = cells_of(b), {}, {}, {}
+  local control = #s.control > 1 and projected(b, b.R.cells.x:index(1, some(s.control, M.most, "reference cells")))
+  for i = 1, #b.rows do
+    local xy = control and pair(b, i)
+    real[i], predicted[i] = xy and M.edistance(xy[1], control) or NAN, xy and M.edistance(xy[2], control) or NAN
+    status[i] = not xy and "few_cells" or nil
+  end
+  if says_nothing(b) then
+    for i = 1, #b.rows do predicted[i] = 0 end
+  end
+  local values, why = require("dynamo.metrics").contributions(predicted, real, b.eps)
+  for i = 1, #b.rows do status[i] = status[i] or why[i] end
+  return values, status
+end
+
+--- The genes that predicted cells of row i of a block change, as the truth's are found: Welch against the context's control
+--- cells, BH over genes: { q, log2fc } (Tensors (G)); nil with fewer than two cells.
+---@param b table
+---@param i integer
+---@return table?
+function M.calls(b, i)
+  local given, s = b.cells(b.places[i]), cells_of(b)
+  if not given or given:size(1) < 2 or #s.control < 2 then return nil end
+  local function sparse(x) return core.is_sparse(x) and x or core.sparse_from_dense(x) end
+  local both = core.sparse_cat({ sparse(given:to "float"), sparse(b.R.cells.x:index(1, s.control)) }, 1)
+  local codes = {}
+  for k = 1, both:size(1) do codes[k] = k <= given:size(1) and 1 or 2 end
+  local r = core.diffexpr(both:t(), codes, { test = "welch" })
+  return { q = core.bh(r.p), log2fc = prepare.log2_fold(r.mean1, r.mean2) }
+end
+
+--- Control cells of each context for methods that predict cells (`fitted:cells`): at most `n` a context, chosen by seed.
+---@param R table Responses with cells
+---@param n? integer default 300
+---@return table<string, userdata> Tensor double (cells, G) per context
+function M.controls(R, n)
+  local lists, out = {}, {}
+  for cell, r in ipairs(R.cells.row_of) do
+    if r == 0 then
+      local name = R.contexts[R.cells.context_of[cell]]
+      lists[name] = lists[name] or {}
+      table.insert(lists[name], cell)
+    end
+  end
+  for name, list in pairs(lists) do out[name] = dense(R.cells.x:index(1, some(list, n or M.most, "control cells"))) end
+  return out
 end
 
 local how = {
@@ -239,15 +305,58 @@ local how = {
 --- genes of control and training cells, at most 300 cells of each, as many real as predicted (status few_cells below two).
 --- Where the method predicts means, its cells are the context's control cells, each moved by the predicted change.
 ---@param b table  block of evaluate
----@param key string  "edistance", "edistance_v", "mmd", "wasserstein", "sliced_wasserstein"
+---@param key string  "edistance", "edistance_v", "mmd", "wasserstein", "sliced_wasserstein", "edistance_pearson"
 ---@return number[] values, table status
 function M.column(b, key)
+  if key == "edistance_pearson" then return distances_pearson(b) end
   local out, status = {}, {}
   for i = 1, #b.rows do
     local xy = pair(b, i)
     if xy then out[i] = how[key](xy[1], xy[2]) else out[i], status[i] = NAN, "few_cells" end
   end
   return out, status
+end
+
+-- ---- which perturbations do anything -----------------------------------------------------
+
+M.schema.responders = {
+  rows = { type = "table", item = "integer", min = 1, help = "rows to test; default: all" },
+  train = { type = "table", item = "integer", min = 1, 
+    help = "rows whose cells the components are learned from beside controls; default: all" },
+  cells = { default = 300, type = "integer", min = 2, help = "cells of a side, at most; as many of both" },
+}
+for k, v in pairs(M.schema.test) do M.schema.responders[k] = v end
+
+--- The E-test of each perturbation against the control cells of its context (Peidli et al. 2024): which perturbations move cells
+--- at all. Energy distance in 50 components of 2,000 variable genes, p by permutation of labels, q by BH over the rows tested. A
+--- row with fewer than two cells has none. Raises EVALUE: no cells.
+---@param R table Responses with cells
+---@param opts? table  see populations.schema.responders
+---@return table[] { row, perturbation, context, n = cells of a side, edistance, p, q }
+function M.responders(R, opts)
+  local o = options.check("populations.responders", opts, M.schema.responders)
+  if not R.cells then err.raise { code = "EVALUE", file = R.file, message = "populations.responders: the data have no cells" } end
+  local all = every(#R.rows)
+  local axes, lists, out, p = components(R, o.train or all), {}, {}, {}
+  for cell, r in ipairs(R.cells.row_of) do
+    local key = r > 0 and r or -R.cells.context_of[cell]
+    lists[key] = lists[key] or {}
+    table.insert(lists[key], cell)
+  end
+  for k, i in ipairs(o.rows or all) do
+    local row = R.rows[i]
+    local own, control = lists[i] or {}, lists[-R:control_index(row.context)] or {}
+    local n = math.min(o.cells, #own, #control)
+    local t = { row = i, perturbation = row.perturbation, context = row.context, n = n }
+    if n >= 2 then
+      local function take(list, purpose) return dense(R.cells.x:index(1, some(list, n, purpose))):matmul(axes) end
+      local r = M.test(take(own, "real cells"), take(control, "control cells"), { draws = o.draws, seed = o.seed })
+      t.edistance, t.p = r.value, r.p
+    end
+    out[k], p[k] = t, t.p or 0 / 0
+  end
+  for k, q in ipairs(#p > 0 and core.bh(core.tensor(p, "double")):totable() or {}) do out[k].q = out[k].p and q or nil end
+  return out
 end
 
 return M

@@ -9,6 +9,7 @@
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
+local learned = require "dynamo.learned"
 local prepare = require "dynamo.prepare"
 local recipe = require "dynamo.recipe"
 local responses = require "dynamo.responses"
@@ -84,35 +85,60 @@ local function count(parts)
   return cells, #parts[1].genes
 end
 
--- The cells of all parts that a step may learn from, as one matrix, and how many.
+-- The cells of all parts that a step may learn from, as one matrix, and of each the row { context, perturbation } (one
+-- table per row; control has one too; nil: neither).
 local function training(parts, may)
-  local blocks, n = {}, 0
+  local blocks, of, known, n = {}, {}, {}, 0
   for _, D in ipairs(parts) do
     local keep = {}
-    for i = 1, D.n do if may(D, i) then keep[#keep + 1] = i end end
+    for i = 1, D.n do
+      if may(D, i) then
+        local c, p = D:context_of(i), D:perturbation_of(i)
+        local id = c and p and c .. "\0" .. p
+        if id and not known[id] then known[id] = { context = c, perturbation = p } end
+        keep[#keep + 1], n = i, n + 1
+        of[n] = id and known[id] or nil
+      end
+    end
     if #keep > 0 then blocks[#blocks + 1] = D.x:index(1, keep) end
-    n = n + #keep
   end
   if n == 0 then fail("EVALUE", "no training cell is left to learn from") end
-  return #blocks == 1 and blocks[1] or core.sparse_cat(blocks, 1), n
+  return #blocks == 1 and blocks[1] or core.sparse_cat(blocks, 1), { n = n, of = of }
+end
+
+local function by_name(a, b)
+  if a.context ~= b.context then return a.context < b.context end
+  return a.perturbation < b.perturbation
+end
+
+-- The rows that cells belong to, each once, sorted; without controls, which nobody tests.
+local function rows_of(cells)
+  local out, seen = {}, {}
+  for i = 1, cells.n do
+    local row = cells.of[i]
+    if row and row.perturbation ~= "control" and not seen[row] then seen[row], out[#out + 1] = true, row end
+  end
+  table.sort(out, by_name)
+  return out
 end
 
 -- ---- the steps ---------------------------------------------------------------------------------------------
 
--- Each: step(parts, options, may, state) changes the parts and gives the number of cells it learned from, or nil, and a note.
+-- Each: step(parts, options, may, state) changes the parts and gives the cells it learned from (see training), or nil, and a
+-- note.
 local steps = {}
 
 function steps.normalise(parts, o, may, state)
   if state.log then no_counts(state, "normalise takes counts: it comes before log1p") end
-  local target, n = o.target, nil
+  local target, cells = o.target, nil
   if target == "median" then
     local x
-    x, n = training(parts, may)
+    x, cells = training(parts, may)
     target = prepare.median_total(x)
   end
   for _, D in ipairs(parts) do D.x = prepare.normalise(D.x, { target = target }) end
   state.normalised = true
-  return n, n and ("median total %.6g"):format(target) or nil
+  return cells, cells and ("median total %.6g"):format(target) or nil
 end
 
 function steps.log1p(parts, _, _, state)
@@ -129,21 +155,52 @@ function steps.filter_cells(parts, o)
 end
 
 function steps.filter_genes(parts, o, may)
-  local x, n = training(parts, may)
+  local x, cells = training(parts, may)
   local _, keep = prepare.filter_genes(x, o)
   for _, D in ipairs(parts) do take_genes(D, keep) end
-  return n
+  return cells
 end
 
 function steps.hvg(parts, o, may, state)
   local counts = o.flavour == "seurat_v3"
   if counts and (state.log or state.normalised) then fail("EVALUE", "hvg: seurat_v3 takes counts: it comes first") end
   if not counts and not state.log then fail("EVALUE", "hvg: %s takes log1p values: it comes after log1p", o.flavour) end
-  local x, n = training(parts, may)
+  local x, cells = training(parts, may)
   local chosen = prepare.hvg(x, o).genes
   if #chosen == 0 then fail("EVALUE", "hvg: no gene is within the bounds") end
   for _, D in ipairs(parts) do take_genes(D, chosen) end
-  return n
+  return cells
+end
+
+-- Columns of the n largest |score| of any perturbation of a context against that context's controls, marked in `chosen`.
+local function mark_changed(x, cells, context, o, chosen)
+  local at, labels, control = {}, {}, 0
+  for i = 1, cells.n do
+    local row = cells.of[i]
+    if row and row.context == context then
+      at[#at + 1], labels[#labels + 1] = i, row.perturbation
+      control = control + (row.perturbation == "control" and 1 or 0)
+    end
+  end
+  if control < 2 then return end
+  local found = prepare.rank_genes(x:index(1, at), labels, { test = o.test })
+  for _, name in ipairs(label.sorted_keys(found)) do
+    local score = found[name].score
+    local order = (score:masked_fill(score:isnan(), 0):abs() * -1):argsort()
+    for k = 1, math.min(o.n, #order) do chosen[order[k]] = true end
+  end
+end
+
+function steps.de_genes(parts, o, may, state)
+  if not state.log then fail("EVALUE", "de_genes takes log1p values: it comes after log1p") end
+  local x, cells = training(parts, may)
+  local contexts, chosen = {}, {}
+  for _, row in ipairs(rows_of(cells)) do contexts[row.context] = true end
+  for _, context in ipairs(label.sorted_keys(contexts)) do mark_changed(x, cells, context, o, chosen) end
+  local list = label.sorted_keys(chosen)
+  if #list == 0 then fail("EVALUE", "de_genes: no training perturbation has two cells and two controls") end
+  for _, D in ipairs(parts) do take_genes(D, list) end
+  return cells
 end
 
 function steps.match_controls(parts)
@@ -181,18 +238,23 @@ function M.apply(D, list, may)
   local log = parts[1].values == "log1p" or parts[1].values == "log1p of counts"
   local state = { log = log, from_file = log }
   may = may or function() return true end
+  local memory = { learned = D.learned }
   for k, step in ipairs(list) do
     local cells, genes = count(parts)
-    local learned, note = steps[step.name](parts, step.options, may, state)
+    local used, note = steps[step.name](parts, step.options, may, state)
     local cells2, genes2 = count(parts)
-    records[k] = { name = brief(step), step = tostring(step), cells = { cells, cells2 }, genes = { genes, genes2 }, learned_from = learned,
-      note = note }
+    records[k] = { name = brief(step), step = tostring(step), cells = { cells, cells2 }, genes = { genes, genes2 },
+      learned_from = used and used.n, note = note }
+    if used then learned.record(memory, "prepare." .. step.name, rows_of(used)) end
   end
   for _, part in ipairs(parts) do part.values = state.log and "log1p" or state.normalised and "normalised" or part.values end
-  if #parts == 1 then return parts[1], records end
-  local new = setmetatable({}, getmetatable(D))
-  for k, v in pairs(D) do new[k] = v end
-  new.files, new.cache, new.genes = parts, {}, parts[1].genes
+  local new = parts[1]
+  if #parts > 1 then
+    new = setmetatable({}, getmetatable(D))
+    for k, v in pairs(D) do new[k] = v end
+    new.files, new.cache, new.genes = parts, {}, parts[1].genes
+  end
+  new.learned = memory.learned
   return new, records
 end
 
@@ -260,10 +322,10 @@ end
 ---@return table[] splits
 function M.experiment(D, o, make_splits)
   D = M.unscaled(D)
-  local before = D:responses { min_cells = o.min_cells }
+  local before = D:responses { min_cells = o.min_cells, control = o.control }
   local splits = make_splits(before)
   local prepared, records = M.apply(D, o.prepare, learners(before, splits))
-  local R = prepared:responses { min_cells = o.min_cells }
+  local R = prepared:responses { min_cells = o.min_cells, control = o.control }
   R.preparation = records
   for k, S in ipairs(splits) do splits[k] = move(S, before, R) end
   if #before.rows > #R.rows then
@@ -309,38 +371,47 @@ local function pairs_of(first, second)
   return list, of, known
 end
 
---- Hold each perturbation against the controls of its own batches, in t.delta: its reference is the mean of the control means of
---- the batches of its context, weighted by its cells in them (a shift that all cells of a batch share drops out). Batches
---- without a control of the context count with the mean of the context. Raises EFORMAT: no batches, no single cells.
----@param D table Dataset
----@param t table { cells = { x, row_of, context_of, index }, rows, delta, control, notes }, as data.responses makes it
-function M.match(D, t)
-  if not (t.cells and D.batches) then
-    err.raise { code = "EFORMAT", file = D.file, message = "no batches of single cells to match controls by",
-      hint = 'data.read(file, { batch = "COLUMN" })' }
-  end
-  local batch, context, row = {}, {}, {}
-  for c, at in ipairs(t.cells.index) do
-    batch[c], row[c] = D.batches.codes[at] or 0, t.cells.row_of[c]
-    context[c] = row[c] == 0 and t.cells.context_of[c] or 0
-  end
-  local groups, of, known = pairs_of(context, batch)
-  if #groups == 0 then return end
-  local at, index, own = responses.places(t.contexts), {}, core.full(1, #t.rows, 1, "double")
-  local weight, left = core.zeros(#t.rows, #groups, "double"), 0
-  for i, r in ipairs(t.rows) do index[i], left = at[r.context], left + r.n_cells end
-  for _, s in ipairs(pairs_of(row, batch)) do
+--- How the reference of each row moves if it is the mean of the control means of the batches of its context, weighted by the
+--- row's cells in them, and not the control mean of the context: Tensor double (N, G), and how many cells are in batches without
+--- a control of their context (they count with the context's mean). Nil where no control cell has a batch.
+---@param cells table  { x, row_of, context_of, batch_of }, see dynamo.responses
+---@param rows table[]
+---@param contexts string[]
+---@param control userdata  Tensor (C, G)
+---@return userdata? shift, integer left
+function M.batch_shift(cells, rows, contexts, control)
+  local context = {}
+  for c, r in ipairs(cells.row_of) do context[c] = r == 0 and cells.context_of[c] or 0 end
+  local groups, of, known = pairs_of(context, cells.batch_of)
+  if #groups == 0 then return nil, 0 end
+  local at, index, own = responses.places(contexts), {}, core.zeros(#rows, 1, "double")
+  local weight, left = core.zeros(#rows, #groups, "double"), 0
+  for i, r in ipairs(rows) do index[i], left = at[r.context], left + r.n_cells end
+  for _, s in ipairs(pairs_of(cells.row_of, cells.batch_of)) do
     local i = s[1]
     local g = known[index[i] .. ":" .. s[2]]
     if g then
-      weight:set(s.n / t.rows[i].n_cells, i, g)
-      own:set(own:get(i, 1) - s.n / t.rows[i].n_cells, i, 1)
+      local share = s.n / rows[i].n_cells
+      weight:set(share, i, g)
+      own:set(own:get(i, 1) + share, i, 1)
       left = left - s.n
     end
   end
-  local control = t.control:index(1, index)
-  local matched = weight:matmul(sparse(t.cells.x):group_means(of, #groups)) + control * own
-  t.delta = t.delta + control - matched
+  return weight:matmul(sparse(cells.x):group_means(of, #groups)) - control:index(1, index) * own, left
+end
+
+--- Hold each perturbation against the controls of its own batches, in t.delta (see batch_shift): a shift that all cells of a
+--- batch share drops out. Raises EFORMAT: no batches, no single cells.
+---@param D table Dataset
+---@param t table { cells, rows, contexts, delta, control, notes }, as data.responses makes it
+function M.match(D, t)
+  if not (t.cells and t.cells.batch_of) then
+    err.raise { code = "EFORMAT", file = D.file, message = "no batches of single cells to match controls by",
+      hint = 'data.read(file, { batch = "COLUMN" })' }
+  end
+  local shift, left = M.batch_shift(t.cells, t.rows, t.contexts, t.control)
+  if not shift then return end
+  t.delta = t.delta - shift
   t.notes[#t.notes + 1] = ("controls are matched by '%s'%s"):format(label.safe(D.batch), left > 0 and
     ("; %s cells have none in their batch and count with the context"):format(commas(left)) or "")
 end

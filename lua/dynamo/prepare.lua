@@ -1,7 +1,7 @@
 --- Preparation of counts: library size, log1p, filters, highly variable genes, principal components, differential
 -- expression. Matrices are Sparse, cells x genes.
 --
--- normalise, log1p, filter_cells, filter_genes and hvg with one table of options give a step for the `prepare` of an
+-- normalise, log1p, filter_cells, filter_genes, hvg and de_genes with one table of options give a step for the `prepare` of an
 -- experiment (see dynamo.preparation): `dynamo.prepare.hvg { n = 2000 }`.
 local core = require "dynamo.core"
 local err = require "dynamo.error"
@@ -76,6 +76,17 @@ M.schema.match_controls = {
 ---@param opts? table
 ---@return table step
 function M.match_controls(opts) return step("match_controls", opts or {}) end
+
+M.schema.de_genes = {
+  n = { type = "integer", default = 50, min = 1, help = "genes of each training perturbation" },
+  test = { default = "welch", values = { "t-test", "welch", "overestim", "wilcoxon" }, help = "against the context's controls" },
+}
+
+--- A step: keep the genes that are among the n with the largest |score| of any training perturbation against the controls of
+--- its context (log1p values). A list from all cells would have seen what is tested.
+---@param opts? table see prepare.schema.de_genes
+---@return table step
+function M.de_genes(opts) return step("de_genes", opts or {}) end
 
 M.schema.pseudobulk = {
   how = { default = "mean", values = { "mean", "sum" }, help = "of the cells of a label" },

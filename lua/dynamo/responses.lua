@@ -11,11 +11,14 @@
 --     weight    Tensor double (N, G) of the entries, or nil: all 1
 --     kind      "effect" | "label"
 --     cells     nil, or { x = Sparse|Tensor float (cells, G), row_of = {row or 0: control},
---               context_of = {index} }
+--               context_of = {index}, batch_of = {number or 0: unknown} or nil }
+--     control_by  "batch" where deltas are against the controls of the batches of each perturbation, else nil
+--     learned   nil, or what was learned from which rows before (see dynamo.learned)
 --     file      where it comes from                          notes     list of sentences about what was decided
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
+local learned = require "dynamo.learned"
 local options = require "dynamo.options"
 
 local M = {}
@@ -99,15 +102,17 @@ end
 local function move_cells(cells, order)
   if not cells then return nil end
   local new, keep, row_of, context_of = {}, {}, {}, {}
+  local batch_of = cells.batch_of and {} or nil
   for i, old in ipairs(order) do new[old] = i end
   for c, row in ipairs(cells.row_of) do
     if row == 0 or new[row] then
       keep[#keep + 1], row_of[#row_of + 1], context_of[#context_of + 1] = c, row == 0 and 0 or new[row],
         cells.context_of[c]
+      if batch_of then batch_of[#keep] = cells.batch_of[c] end
     end
   end
   local x = #keep == #cells.row_of and cells.x or cells.x:index(1, keep)
-  return { x = x, row_of = row_of, context_of = context_of }
+  return { x = x, row_of = row_of, context_of = context_of, batch_of = batch_of }
 end
 
 local function shapes(R)
@@ -131,7 +136,9 @@ end
 ---@return table
 function M.new(t)
   local R = setmetatable({ genes = t.genes, contexts = t.contexts, rows = {}, delta = t.delta, mask = t.mask,
-    weight = t.weight, kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {} }, class)
+    weight = t.weight, kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {},
+    control_by = t.control_by }, class)
+  R.learned = t.learned
   R.control = t.control or core.zeros(#R.contexts, #R.genes, "double")
   local known = M.places(R.contexts)
   for i, r in ipairs(t.rows) do
@@ -245,7 +252,8 @@ function class:select(indices)
   return M.new { genes = self.genes, contexts = self.contexts, rows = rows, delta = M.pick(self.delta, indices),
     mask = self.mask and M.pick(self.mask, indices), weight = self.weight and M.pick(self.weight, indices),
       control = self.control, kind = self.kind,
-    cells = move_cells(self.cells, indices), file = self.file, notes = self.notes }
+    cells = move_cells(self.cells, indices), file = self.file, notes = self.notes, learned = learned.named(self),
+    control_by = self.control_by }
 end
 
 --- All rows, only the genes in `names` (in that order); EVALUE if one is not measured.
@@ -259,11 +267,12 @@ function class:take_genes(names)
   end
   if same then return self end
   local cells = self.cells and { x = self.cells.x:index(2, list), row_of = self.cells.row_of,
-    context_of = self.cells.context_of }
+    context_of = self.cells.context_of, batch_of = self.cells.batch_of }
   return M.new { genes = names, contexts = self.contexts, rows = self.rows, delta = self.delta:index(2, list),
     mask = self.mask and self.mask:index(2, list), weight = self.weight and self.weight:index(2, list),
       control = self.control:index(2, list), kind = self.kind,
-    cells = cells, file = self.file, notes = self.notes }
+    cells = cells, file = self.file, notes = self.notes, learned = learned.named(self),
+    control_by = self.control_by }
 end
 
 -- ---- joining -------------------------------------------------------------------------
@@ -284,10 +293,15 @@ end
 -- Cells of all parts as one matrix, or nil if a part has none.
 local function join_cells(parts, contexts)
   local x, row_of, context_of, first = {}, {}, {}, 0
-  local at = M.places(contexts)
+  local at, batch_of, batches = M.places(contexts), {}, 0
   for p, R in ipairs(parts) do
     if not R.cells then return nil end
     x[p] = R.cells.x
+    batch_of = R.cells.batch_of and batch_of
+    local from = batches -- batches of two files are different ones
+    for _, b in ipairs(batch_of and R.cells.batch_of or {}) do
+      batch_of[#batch_of + 1], batches = b > 0 and from + b or 0, math.max(batches, from + b)
+    end
     for c, row in ipairs(R.cells.row_of) do
       row_of[#row_of + 1] = row == 0 and 0 or first + row
       context_of[#context_of + 1] = at[R.contexts[R.cells.context_of[c]]]
@@ -299,7 +313,7 @@ local function join_cells(parts, contexts)
   if sparse > 0 then
     for p, m in ipairs(x) do x[p] = core.is_sparse(m) and m or core.sparse_from_dense(m) end
   end
-  return { x = (sparse > 0 and core.sparse_cat or core.cat)(x, 1), row_of = row_of, context_of = context_of }
+  return { x = (sparse > 0 and core.sparse_cat or core.cat)(x, 1), row_of = row_of, context_of = context_of, batch_of = batch_of or nil }
 end
 
 -- Contexts of all parts with the part of each; one in two parts is an error.
@@ -361,6 +375,7 @@ function M.join(parts)
   local delta, control, files = {}, {}, {}
   for p, R in ipairs(same) do
     for _, r in ipairs(R.rows) do t.rows[#t.rows + 1] = r end
+    learned.pass({ learned = learned.named(R) }, t)
     delta[p], control[p], files[p] = R.delta, R.control, tostring(R.file):match "[^/]*$"
   end
   local order, sorted = {}, {}
@@ -368,6 +383,7 @@ function M.join(parts)
   table.sort(order, function(a, b) return contexts[a] < contexts[b] end)
   for i, k in ipairs(order) do sorted[i] = contexts[k] end
   t.contexts, t.file = sorted, table.concat(files, ", ")
+  t.control_by = parts[1].control_by
   t.delta, t.mask, t.weight = core.cat(delta, 1), join_field(same, "mask", #genes), join_field(same, "weight", #genes)
   t.control, t.cells = core.cat(control, 1):index(1, order), join_cells(same, sorted)
   return M.new(t)

@@ -8,6 +8,7 @@ local err = require "dynamo.error"
 local evaluate = require "dynamo.evaluate"
 local label = require "dynamo.label"
 local leakage = require "dynamo.leakage"
+local metrics = require "dynamo.metrics"
 local predictor = require "dynamo.predictor"
 local progress = require "dynamo.progress"
 local recipe = require "dynamo.recipe"
@@ -44,7 +45,7 @@ local function data_of(o, folder, inputs)
   end
   for _, part in ipairs(d.files or { d }) do inputs[#inputs + 1] = part.file end
   if o.prepare then return nil, d end
-  return d:responses { min_cells = o.min_cells }
+  return d:responses { min_cells = o.min_cells, control = o.control }
 end
 
 local function graph_of(o, folder, inputs)
@@ -319,9 +320,22 @@ local function weight(r, contexts)
   return 20 + (o.members or 1) * (o.epochs or 1) * contexts / 2
 end
 
-local function score(job, S, predicted, flags, centroid)
+-- Cells that a method predicts for test rows, f(place), where a column asks for cells and the method has them: an optional
+-- method fitted:cells(rows, n, { control = cells per context }) -> list of Tensors (cells, G); see fitted.lua.
+local function predicted_cells(job, S, fitted)
+  if not (job.cells and fitted and type(fitted.cells) == "function") then return nil end
+  local populations = require "dynamo.populations"
+  job.control_cells = job.control_cells or populations.controls(job.R)
+  local records = predictor.records(job.R, S.test)
+  return function(k)
+    local list = fitted:cells({ records[k] }, populations.most, { control = job.control_cells })
+    return list and list[1] or nil
+  end
+end
+
+local function score(job, S, predicted, flags, centroid, fitted)
   return evaluate.score(job.R, S.test, predicted, { centroid = centroid, flags = flags, metrics = job.metrics,
-    train = S.train })
+    train = S.train, cells = predicted_cells(job, S, fitted) })
 end
 
 -- Places of the values of a seed: what each belongs to.
@@ -350,7 +364,7 @@ local function run_seed(job, k, bar)
     local predicted, flags, fitted = fit_and_predict(job, r, S, k, report)
     local seconds, peak = spent()
     r.seconds, r.peak = (r.seconds or 0) + seconds, peak and math.max(r.peak or 0, peak)
-    local values, info = score(job, S, predicted, flags, centroid)
+    local values, info = score(job, S, predicted, flags, centroid, fitted)
     r.values[k], r.flags[k], r.status[k], r.predicted = values, flags, info.status, predicted
     if job.keep then r.kept[k] = predicted end
     if k == 1 then r.first, r.fitted = predicted, r.main and fitted or nil end
@@ -388,10 +402,11 @@ end
 
 --- What a run will do, without doing it: data and network read, cells prepared, splits made, the rows of its table.
 ---
---- Raises what the data, the steps of preparation and the splits raise.
+--- Raises what the data, the steps of preparation, the splits and the audit raise.
 ---@param exp table
----@return table job { R, graph, splits, rows, info, seeds, embedding, build = f(embedding) }
-function M.plan(exp)
+---@param collect? boolean findings of the audit do not raise (see leakage.audit)
+---@return table job { R, graph, splits, rows, info, seeds, embedding, leakage, build = f(embedding) }
+function M.plan(exp, collect)
   local o, job = exp.options, { inputs = {} }
   job.name, job.seeds, job.places = o.name, o.seeds, {}
   local R, D = data_of(o, exp.folder, job.inputs)
@@ -409,8 +424,9 @@ function M.plan(exp)
   for _, r in ipairs(job.rows) do
     r.weight, r.values, r.flags, r.status, r.kept = weight(r, contexts), {}, {}, {}, {}
   end
-  job.leakage = leakage.audit(job, o.allow)
+  job.leakage = leakage.audit(job, o.allow, collect)
   job.metrics = results.columns_of(o.metrics, job.R.kind)
+  job.cells = job.R.cells and metrics.of_cells(job.metrics or {})
   if o.ceiling and job.R.cells and job.R.kind ~= "label" then job.ceilings = {} end
   job.build = builder(job.R, nil)
   return job

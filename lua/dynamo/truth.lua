@@ -20,7 +20,8 @@ local known = setmetatable({}, { __mode = "k" })
 function M.of(R)
   if not R.cells then return nil end
   if not known[R] then
-    known[R] = setmetatable({ cells = R.cells, rows = R.rows, contexts = R.contexts, genes = #R.genes, de_of = {},
+    known[R] = setmetatable({ cells = R.cells, rows = R.rows, contexts = R.contexts, genes = #R.genes,
+      control = R.control, control_by = R.control_by, de_of = {},
       weight_of = {} }, class)
   end
   return known[R]
@@ -82,6 +83,18 @@ function class:test(row, against, test, take)
   local r = core.diffexpr(self:by_gene(), codes, { test = test })
   r.q, r.log2fc = core.bh(r.p), prepare.log2_fold(r.mean1, r.mean2)
   return r
+end
+
+--- How the reference of rows moves from the control mean of their context to that of their batches (reference control=batch):
+--- Tensor (#rows, G), or nil where it is that already or no cell has a batch.
+---@param rows integer[]
+---@return userdata?
+function class:batch_shift(rows)
+  if self.control_by == "batch" or not self.cells.batch_of then return nil end
+  if self.shift == nil then
+    self.shift = require("dynamo.preparation").batch_shift(self.cells, self.rows, self.contexts, self.control) or false
+  end
+  return self.shift and self.shift:index(1, rows) or nil
 end
 
 --- Differential expression of a row against control (Welch); with too few cells nothing is significant.

@@ -7,7 +7,7 @@ from scipy.integrate import quad
 from scipy.spatial.distance import cdist
 from scipy.stats import norm, rankdata
 from sklearn.linear_model import TheilSenRegressor
-from sklearn.metrics import (average_precision_score, mean_absolute_error, mean_squared_error, r2_score, roc_auc_score)
+from sklearn.metrics import (average_precision_score, precision_recall_curve, mean_absolute_error, mean_squared_error, r2_score, roc_auc_score)
 from sklearn.metrics.pairwise import rbf_kernel
 
 warnings.filterwarnings("ignore")
@@ -141,6 +141,38 @@ def cells_cases():
             cells_case("tiny", np.array([[0., 0], [2, 0]]), np.array([[0., 1], [2, 1], [1, 3]])),
             cells_case("constant", np.ones((6, 2)), np.ones((4, 2)) * 2)]
 
+# Significant and called genes by Welch, BH and log2 fold changes of cells, and what is made of them
+def de_case():
+    n, g, cells = 7, 30, 25
+    control = abs(rng.normal(size=(40, g))) + .5
+    def group(size): return [np.clip(abs(rng.normal(size=(cells, g))) + .5 + size * e, 0, None) for e in effects]
+    effects = rng.normal(size=(n, g)) * (rng.random((n, g)) < .4) * rng.random((n, 1))
+    def test(x):
+        p = stats.ttest_ind(x, control, equal_var=False).pvalue
+        o = np.argsort(p); q = np.empty(g)
+        q[o] = np.minimum.accumulate((p[o] * g / np.arange(1, g + 1))[::-1])[::-1]
+        fold = np.log2((np.expm1(x.mean(0)) + 1e-9) / (np.expm1(control.mean(0)) + 1e-9))
+        order = np.argsort(-abs(fold), kind="stable")
+        return np.minimum(q, 1), fold, [j for j in order if q[j] < .05]
+    real, pred = group(1), group(.7)
+    T, P = [test(x) for x in real], [test(x) for x in pred]
+    out = {k: [] for k in ("precision_n", "recall_sig", "jaccard_sig", "overlap_n", "ppv_3", "precision_3", "auroc_de", "ap_de", "lfc_spearman")}
+    for (q, f, R), (pq, pf, Q) in zip(T, P):
+        top = lambda X, k: set(X[:k])
+        m, y, s = len(R), q < .05, -np.log10(np.maximum(pq, 1e-10))
+        put = lambda k, v: out[k].append(v if m else NAN)
+        put("precision_n", len(top(R, len(Q)) & set(Q)) / len(Q) if Q else 0)
+        put("recall_sig", len(set(R) & set(Q)) / max(m, 1))
+        put("jaccard_sig", len(set(R) & set(Q)) / max(len(set(R) | set(Q)), 1))
+        put("overlap_n", len(set(R) & top(Q, m)) / max(m, 1))
+        put("ppv_3", len(set(R) & top(Q, 3)) / 3)
+        k = min(3, len(Q)); put("precision_3", len(top(R, k) & top(Q, k)) / k if k else 0)
+        put("auroc_de", roc_auc_score(y, s) if 0 < m < g else NAN)
+        put("ap_de", average_precision_score(y, s) if 0 < m < g else NAN)
+        put("lfc_spearman", stats.spearmanr(f[R], pf[R])[0] if m > 2 else NAN)
+    return {"control": control, "real": real, "pred": pred, "expected": out,
+            "nsig": stats.spearmanr([len(t[2]) for t in T], [len(p[2]) for p in P])[0]}
+
 # ---- doubles -----------------------------------------------------------------------------------------
 def dcor(x, y):
     def centred(d): return d - d.mean(0) - d.mean(1)[:, None] + d.mean()
@@ -165,6 +197,46 @@ def doubles_cases():
     a, b = rng.integers(-2, 3, 30).astype(float), rng.integers(-2, 3, 30).astype(float)  # singular pairs
     out.append(doubles_case(a, b, a + b + .1 * rng.normal(size=30)))
     return out
+
+# Efron's local fdr with central matching, and how predicted deviations rank the calls
+def null_case(name, v, level=.05, bins=120, degree=7, width=10):
+    q1, med, q3 = np.quantile(v, [.25, .5, .75])
+    s = (q3 - q1) / 1.349
+    lo, hi = max(v.min(), med - width * s), min(v.max(), med + width * s)
+    y, edges = np.histogram(v, bins, (lo, hi))
+    x = (edges[1:] + edges[:-1]) / 2
+    X = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, 2 * bins + 1)[1::2], degree)
+    eta = np.log(y + .5)
+    for _ in range(300):
+        mu = np.exp(eta); root = np.sqrt(mu)
+        eta = X @ np.linalg.lstsq(root[:, None] * X, root * (eta + (y - mu) / mu), rcond=None)[0]
+    c2, c1, c0 = np.polyfit(x[(x > q1) & (x < q3)] - med, eta[(x > q1) & (x < q3)], 2)
+    own = np.exp(c0 + c1 * (x - med) + c2 * (x - med) ** 2)
+    fdr = np.minimum(1, own / np.exp(eta))
+    peak = np.argmin(abs(x - med))
+    k = peak + np.argmax(fdr[peak + 1:] <= level)
+    top = np.interp(-level, -fdr[k:k + 2], x[k:k + 2])
+    j = peak - np.argmax(fdr[:peak][::-1] <= level)
+    bottom = np.interp(level, fdr[[j - 1, j]], x[[j - 1, j]])
+    return {"name": name, "v": v, "mean": med - c1 / (2 * c2), "sd": 1 / np.sqrt(-2 * c2), "lo": bottom, "hi": top,
+            "share": min(1, own.sum() / np.exp(eta).sum())}
+
+def calls_case():
+    n, g = 8, 60
+    a, b, e = rng.normal(size=(3, n, g))
+    e *= .1; e[rng.random((n, g)) < .1] *= 12
+    null = null_case("calls", e.ravel())
+    is_ = (e > null["hi"]) | (e < null["lo"])
+    p = e + .3 * rng.normal(size=(n, g)); p[:, :5] = 0
+    prec, rec, _ = precision_recall_curve(is_.ravel(), abs(p).ravel())
+    return {"a": a, "b": b, "e": e, "p": p, "hi": null["hi"], "lo": null["lo"], "count": is_.sum(),
+            "auprc": average_precision_score(is_.ravel(), abs(p).ravel()),
+            "tpr": [rec[:-1][1 - prec[:-1] <= q].max(initial=0) for q in (.1, .2, .5)]}
+
+def null_cases():
+    mixed = np.r_[rng.normal(size=6000) * .07 + .01, rng.normal(size=400) * .5]
+    skewed = np.r_[rng.normal(size=3000), rng.exponential(size=300) * 2 + 2, -3 - rng.random(60)]
+    return [null_case("mixed", mixed), null_case("skewed", skewed)]
 
 # ---- intervals, tests ------------------------------------------------------------------------------------
 def crps_case():
@@ -203,4 +275,5 @@ def enrichment_case():
 
 sys.stdout.write("return " + lua({"rows": rows_cases(), "classes": classes_case(), "retrieval": retrieval_cases(),
                                   "cells": cells_cases(), "doubles": doubles_cases(), "crps": crps_case(),
-                                  "wilcoxon": wilcoxon_cases(), "enrichment": enrichment_case()}) + "\n")
+                                  "wilcoxon": wilcoxon_cases(), "enrichment": enrichment_case(),
+                                  "nulls": null_cases(), "de": de_case(), "calls": calls_case()}) + "\n")

@@ -80,6 +80,55 @@ test("evaluate: columns that need cells", function()
   assert(own.edistance[1] <= 0)
 end)
 
+test("evaluate: called genes, with predicted cells and without", function()
+  local R, rows = screen({ "g01", "g02", "g03", "g04", "g05", "g06", "g01+g02", "g03+g05" }, 1), all(8)
+  local keys = { "overlap_n", "precision_n", "precision_3", "ppv_3", "recall_sig", "jaccard_sig", "nsig_spearman", "auroc_de", "ap_de",
+    "edistance_pearson", "lfc_spearman" }
+  local function score(p, cells)
+    return evaluate.score(R, rows, p, { metrics = keys, train = rows, cells = cells })
+  end
+  local own = {}
+  for k = 1, 8 do
+    local list = {}
+    for cell, r in ipairs(R.cells.row_of) do if r == k then list[#list + 1] = cell end end
+    own[k] = R.cells.x:index(1, list)
+  end
+  local v, info = score(R.delta, function(k) return own[k] end)
+  for i = 1, 8 do
+    for _, key in ipairs { "overlap_n", "precision_n", "precision_3", "ppv_3", "recall_sig", "jaccard_sig", "ap_de", "auroc_de" } do
+      near(v[key][i], 1)
+    end
+  end
+  near(evaluate.summarise(v.nsig_spearman).mean, 1) near(evaluate.summarise(v.edistance_pearson).mean, 1)
+  -- cells of another perturbation: the sets by hand
+  local T = truth.of(R)
+  v = score(R.delta, function(k) return own[k % 8 + 1] end)
+  for i = 1, 8 do
+    local want = metrics.de_sets(T:significant(i), T:significant(i % 8 + 1), 3)
+    near(v.precision_n[i], want.precision_n) near(v.recall_sig[i], want.recall) near(v.jaccard_sig[i], want.jaccard)
+    near(v.overlap_n[i], want.overlap_n) near(v.precision_3[i], want.precision_k) near(v.ppv_3[i], want.ppv_k)
+  end
+  -- a predicted mean calls nothing by itself, but ranks genes
+  v, info = score(R.delta)
+  for i = 1, 8 do
+    assert(v.precision_n[i] ~= v.precision_n[i] and info.status.precision_n[i] == "no_calls" and info.status.nsig_spearman[i] == "no_calls")
+    assert(v.auroc_de[i] > .9 and v.ppv_3[i] == 1)
+  end
+  v, info = score(R.delta * 0)
+  for i = 1, 8 do
+    near(v.auroc_de[i], .5)
+    assert(v.ppv_3[i] == 0 and info.status.ppv_3[i] == "const_pred" and v.edistance_pearson[i] == 0)
+    assert(info.status.edistance_pearson[i] == "const_pred")
+  end
+  raises("ppv: with a number", metrics.parse, "ppv")
+  local c, status = metrics.contributions({ 3, 1, 4, 1, 5 }, { 2, 7, 0 / 0, 1, 8 })
+  near((c[1] + c[2] + c[4] + c[5]) / 4, core.pearson_rows(d { { 3, 1, 1, 5 } }, d { { 2, 7, 1, 8 } }):get(1))
+  assert(c[3] ~= c[3] and next(status) == nil)
+  c, status = metrics.contributions({ 1, 1, 1 }, { 1, 2, 3 })
+  assert(c[2] == 0 and status[2] == "const_pred" and select(2, metrics.contributions({ 1, 2 }, { 1, 2 }))[1] == "few_perts"
+    and select(2, metrics.contributions({ 1, 2, 3 }, { 1, 1, 1 }))[1] == "const_true")
+end)
+
 test("populations: a test that finds a shift, and none where there is none", function()
   local x, y = core.randn(1, 40, 4, "double"), core.randn(2, 40, 4, "double")
   assert(populations.test(x, y + 1, { draws = 99 }).p == .01 and populations.test(x, y, { draws = 99 }).p > .05)
@@ -88,6 +137,18 @@ test("populations: a test that finds a shift, and none where there is none", fun
   local r = populations.edistance_pearson({ y, y + 1, y + 2 }, { y, y + 1.1, y + 2.2 }, x)
   assert(r > .99)
   raises("1 and 40 cells, at least 2", populations.edistance, x:rows(1, 1), y)
+end)
+
+test("populations: which perturbations move cells at all", function()
+  local R = screen({ "g01", "g02", "g03", "g04" }, 1)
+  local quiet = screen({ "g01", "g02", "g03", "g04" }, 0)
+  for k, r in ipairs(populations.responders(R, { draws = 199 })) do
+    assert(r.row == k and r.n == CELLS and r.edistance > .3 and r.p == .005 and r.q <= .0051)
+  end
+  local none = populations.responders(quiet, { draws = 99, rows = { 2, 4 }, cells = 20, train = { 1 } })
+  assert(#none == 2 and none[2].perturbation == "g04" and none[1].n == 20 and none[1].q > .05 and none[2].edistance < .1)
+  quiet.cells = nil
+  raises("the data have no cells", populations.responders, quiet)
 end)
 
 test("interaction: an additive pair is additive, a stronger one is synergy", function()
@@ -233,7 +294,10 @@ test("experiment: ceilings and dynamic range are there when cells are", function
   local report = require("dynamo.figures").report(r)
   local last = report.tables[#report.tables]
   assert(last.rows[#last.rows][1] == "dynamic range" and last.columns[3] == "edistance")
-  t.ceiling = false
+  t.ceiling, t.metrics = false, { "edistance", "precision_n", "edistance_pearson" }
+  local own = experiment.run(experiment(t), { quiet = true, silent = true, write = false })
+  assert(own:summary(own:main(), "precision_n").n_defined == 4 and own:summary("mean", "precision_n").n_defined == 0)
+  assert(own:summary("mean", "edistance_pearson").mean == 0)
   r = experiment.run(experiment(t), { quiet = true, silent = true, write = false })
   raises("no row 'split-half'", r.row, r, "split-half")
   local members = calibration.members(r:main().fitted, { "g01" })

@@ -102,6 +102,20 @@ test("evaluate.score: AUROC per gene of labels, genes with one class are not sco
   near(evaluate.score(R, { 1, 2, 3, 4, 5 }, d { { .9 }, { .9 }, { .4 }, { .3 }, { .4 } }).auroc[1], 0.6666666666666666)
 end)
 
+test("evaluate.score: AUROC per perturbation of labels is a table of its own", function()
+  local R = data({ { 1, 0, 0 }, { 0, 1, 0 }, { 0, 1, 0 } }, { "p1", "p2", "p3" },
+    { kind = "label", mask = d { { 1, 1, 1 }, { 1, 1, 1 }, { 1, 1, 0 } } })
+  local v, info = evaluate.score(R, { 1, 2, 3 }, d { { .3, .6, .7 }, { .1, .5, .8 }, { .2, .9, 0 } }, { metrics = { "auroc_pert", "ap_pert" } })
+  near(v.auroc_pert[1], 0) near(v.auroc_pert[2], .5) near(v.auroc_pert[3], 1) near(v.ap_pert[2], .5)
+  assert(info.names[3] == "K/p3")
+  raises("'auroc' has a value per gene, 'ap_pert' per perturbation: two tables", evaluate.score, R, { 1, 2 }, d { { 1, 2, 3 }, { 3, 2, 1 } },
+    { metrics = { "auroc", "ap_pert" } })
+  raises("auroc_pert has a value per perturbation", function()
+    return require "dynamo.experiment" { data = R, metrics = { "auroc_pert" },
+      embedding = require("dynamo.embedding").new { genes = R.genes, values = core.randn(1, 3, 2), source = "made" } }
+  end)
+end)
+
 test("evaluate.summarise: seeds are averaged per perturbation first", function()
   local s = evaluate.summarise({ { .2, .4 }, { .4, .6 } }, { names = { { "a", "b" }, { "a", "c" } } })
   near(s.mean, (.3 + .4 + .6) / 3)

@@ -93,12 +93,77 @@ test("populations of cells", function()
   end
 end)
 
+test("called genes of predicted cells", function()
+  local c = expected.de
+  local x, row_of, context_of, rows, delta, list, genes = { d(c.control) }, {}, {}, {}, {}, {}, {}
+  for i = 1, #c.control do row_of[i] = 0 end
+  for i, cells in ipairs(c.real) do
+    rows[i], list[i], x[i + 1] = { perturbation = ("p%02d"):format(i), context = "K", n_cells = #cells }, i, d(cells)
+    for _ = 1, #cells do row_of[#row_of + 1] = i end
+    delta[i] = (x[i + 1]:mean(1) - x[1]:mean(1)):reshape(1, #c.control[1])
+  end
+  for k = 1, #row_of do context_of[k] = 1 end
+  for j = 1, #c.control[1] do genes[j] = "x" .. j end
+  local R = responses.new { genes = genes, contexts = { "K" }, rows = rows, delta = core.cat(delta, 1),
+    control = x[1]:mean(1):reshape(1, #genes), cells = { x = core.cat(x, 1), row_of = row_of, context_of = context_of } }
+  local keys = { "nsig_spearman" }
+  for key in pairs(c.expected) do keys[#keys + 1] = key end
+  local v = evaluate.score(R, list, R.delta * .7, { metrics = keys, cells = function(k) return d(c.pred[k]) end })
+  for key, want in pairs(c.expected) do -- cells become floats
+    for i, w in ipairs(want) do
+      assert(w ~= w and v[key][i] ~= v[key][i] or math.abs(v[key][i] - w) < 1e-9, ("%s, %d: %s, expected %s"):format(key, i, v[key][i], w))
+    end
+  end
+  assert(math.abs(evaluate.summarise(v.nsig_spearman).mean - c.nsig) < 1e-9)
+end)
+
 test("scores of doubles", function()
   for i, c in ipairs(expected.doubles) do
     local s = interaction.scores(d(c.a), d(c.b), d(c.y))
     for _, key in ipairs { "c1", "c2", "magnitude", "dominance", "fit_corr", "similarity", "singles", "equality" } do
       same(s[key], c[key], key .. " of double " .. i)
     end
+  end
+end)
+
+test("empirical nulls of deviations from additivity, and how predictions rank the calls", function()
+  local function close(got, want, where)
+    if not (math.abs(got - want) <= 1e-7 * math.max(1, math.abs(want))) then error(("%s: %.12g, expected %.12g"):format(where, got, want)) end
+  end
+  for _, c in ipairs(expected.nulls) do
+    local r = interaction.null(c.v)
+    for _, key in ipairs { "mean", "sd", "share", "lo", "hi" } do close(r[key], c[key], c.name .. " " .. key) end
+  end
+  local c, n, g = expected.calls, 8, 60
+  local rows, genes, blocks = {}, {}, {}
+  for j = 1, g do genes[j] = "x" .. j end
+  for i = 1, n do
+    for k, p in ipairs { "a" .. i, "b" .. i, "a" .. i .. "+b" .. i } do
+      rows[#rows + 1] = { perturbation = p, context = "K" }
+      local v = k == 1 and d { c.a[i] } or k == 2 and d { c.b[i] } or d { c.a[i] } + d { c.b[i] } + d { c.e[i] }
+      blocks[#blocks + 1] = v
+    end
+  end
+  local R = responses.new { genes = genes, contexts = { "K" }, rows = rows, delta = core.cat(blocks, 1) }
+  local t = interaction.calls(R)
+  close(t.null.hi, c.hi, "hi") close(t.null.lo, c.lo, "lo")
+  assert(t.synergy + t.suppression == c.count and #t.rows == n and t.names[2] == "K/a2+b2" and #t.genes == g)
+  local p = {}
+  for i = 1, n do p[i] = d { c.p[i] } + t.additive:rows(i, i) end
+  local s = interaction.score_calls(t, core.cat(p, 1))
+  close(s.auprc, c.auprc, "auprc")
+  for k, q in ipairs { .1, .2, .5 } do close(s.tpr[q], c.tpr[k], "tpr at " .. q) end
+  -- the additive prediction ranks nothing; the truth finds all; a wrong sign is not found if signs count
+  local additive = interaction.score_calls(t, t.additive)
+  close(additive.auprc, additive.chance, "additive") assert(additive.tpr[.5] == 0)
+  local right = interaction.score_calls(t, t.additive + t.deviation, { signed = true })
+  close(right.auprc, 1, "truth") close(right.tpr[.1], 1, "truth")
+  assert(interaction.score_calls(t, t.additive - t.deviation, { signed = true }).tpr[.5] == 0)
+  local same = {}
+  for i = 1, 200 do same[i] = i % 8 == 0 and i or 1 end
+  for text, v in pairs { ["3 values; at least 100"] = { 1, 2, 3 }, ["half of the values are equal"] = same } do
+    local ok, e = pcall(interaction.null, v)
+    assert(not ok and tostring(e):find(text, 1, true), tostring(e))
   end
 end)
 

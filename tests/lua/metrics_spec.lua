@@ -144,35 +144,56 @@ local function screen(n, g, seed)
     control = core.rand(seed + 1, 1, g, "double") + 1 }, names
 end
 
-test("metrics: the train mean says exactly nothing at the centroid and among the others", function()
-  local R, rows = screen(12, 30, 3)
+-- What the training mean must score in each metric that subtracts the centroid or ranks perturbations: generated from
+-- metrics.list, so that a new metric without a rule here fails.
+local function zero() return 0 end
+local function half() return .5 end
+local function pds(n) return (n + 1) / (2 * n) end
+local function below(n) return (n - 1) / (2 * n) end
+local NOTHING = {
+  centroid = { pearson = zero, cosine = zero, spearman = zero, r2 = zero, wr2 = zero, direction = zero, opposite = zero,
+    relerr = function() return 1 end }, -- all of the effect is missed
+  retrieval = { pds_l1 = pds, pds_l2 = pds, pds_cos = pds, nir = half, nir_strict = half, rank = below, rank_cos = below,
+    retrieval = below }, -- no two truths are tied here, so nir_strict loses nothing
+}
+
+test("metrics: the train mean says exactly nothing at the centroid and among the others, in every metric", function()
+  local n = 12
+  local R, rows = screen(n, 30, 3)
   local centroid = evaluate.centroid(R, rows)
-  local keys = {}
+  -- weights come from cells: any that are not all equal
+  local T = { weights = function(_, list) return core.rand(8, #list, 30, "double") end, batch_shift = function() end }
+  local keys, want, checked = {}, {}, 0
   for _, def in ipairs(metrics.list) do
-    if def.kind == "profile" and def.references[2] == "centroid" and not def.cells and def.better > 0 then
-      for _, set in ipairs { "all", "all-target", "de20~delta", "top20-target", "top10", "hvg10" } do
-        keys[#keys + 1] = ("%s@centroid/%s"):format(def.key, set)
+    for _, reference in ipairs(def.references) do
+      local retrieval = def.kind == "retrieval"
+      if retrieval or reference == "centroid" then
+        local rule = NOTHING[retrieval and "retrieval" or "centroid"][def.key]
+        assert(rule, "no rule for the mean baseline in the metric " .. def.key)
+        checked = checked + 1
+        local sets = retrieval and { "all" } or { "all", "all-target", "de20~delta", "top20-target", "top10", "hvg10" }
+        for _, set in ipairs(sets) do
+          local key = ("%s@%s/%s"):format(def.key, reference, set)
+          if reference ~= "control=batch" then keys[#keys + 1], want[key] = key, rule(n) end
+        end
       end
     end
   end
-  for _, key in ipairs { "nir", "pds_l1@none/all", "pds_l2@none/all", "pds_cos@control/all", "pds_cos@centroid/all",
-    "rank@none/all", "retrieval@centroid/all" } do keys[#keys + 1] = key end
-  local mean = centroid:expand(12, 30):to "float":to "double"
-  local v, info = evaluate.score(R, rows, mean, { centroid = centroid, train = rows, metrics = keys })
-  local total = {}
-  for key, list in pairs(v) do
-    local sum = 0
-    for i, x in ipairs(list) do
-      if key:match "^%w+@centroid/" and not key:match "^retrieval" then
-        assert(x == 0 and info.status[key][i] == "const_pred", key)
+  assert(checked >= 19)
+  for _, mean in ipairs { centroid:expand(n, 30), centroid:expand(n, 30):to "float":to "double" } do -- also as floats
+    local v, info = evaluate.score(R, rows, mean, { centroid = centroid, train = rows, metrics = keys, truth = T })
+    assert(#info.keys == #keys and next(info.skipped) == nil)
+    for key, list in pairs(v) do
+      local sum = 0
+      for i, x in ipairs(list) do
+        sum = sum + x
+        if not NOTHING.retrieval[key:match "^[^@]+"] and not key:match "^relerr" then
+          assert(x == 0 and info.status[key][i] == "const_pred", key)
+        end
       end
-      sum = sum + x
+      near(sum / n, want[key], key:match "^relerr" and 1e-6 or 1e-12)
     end
-    total[key] = sum / #list
   end
-  near(total.nir, .5) near(total["pds_l1@none/all"], 13 / 24) near(total["pds_l2@none/all"], 13 / 24)
-  near(total["pds_cos@control/all"], 13 / 24) near(total["rank@none/all"], 0 + 11 / 24)
-  near(total["retrieval@centroid/all"], 11 / 24)
 end)
 
 test("metrics: gene sets leave targets out first, masks count for all, what is unobserved is not scored", function()

@@ -525,6 +525,20 @@ test("operators learn from cells what happens to states, and means stay what the
   options.cells = 0
   local without = model.koopman(options):fit(env)
   near(smallest(without), 1, 1e-6)
-  local rows = { { perturbation = "P01", context = "c" }, { perturbation = "P02", context = "c" } }
+  local rows = { { perturbation = "P01", targets = { "P01" }, context = "c" }, { perturbation = "P02", targets = { "P02" }, context = "c" } }
   near((with:predict(rows) - without:predict(rows)):abs():max():item(), 0, 0.05)
+  -- cells that it predicts: control cells with half the spread, and the predicted mean
+  local x = require("dynamo.populations").controls(R, 200).c
+  local control = { control = { c = x, other = x } }
+  local y = with:cells(rows, 150, control)
+  assert(y[1]:size(1) == 150 and y[2]:size(2) == 6)
+  local from = x:rows(1, 150)
+  for i = 1, 2 do near((y[i]:mean(1) - from:mean(1) - with:predict(rows):select(1, i)):abs():max():item(), 0, 1e-9) end
+  local function sd(t) return math.sqrt(t:narrow(2, 1, 1):var():item()) end
+  local ratio = sd(y[1]) / sd(from)
+  assert(ratio > .3 and ratio < .7, ("spread %.3f, half was planted"):format(ratio))
+  near(sd(without:cells(rows, 150, control)[1]) / sd(from), 1, 0.05) -- what falls below 0 is 0
+  local both = with:cells({ { perturbation = "P01+P02", targets = { "P01", "P02" }, context = "c" } }, 150, control)[1]
+  assert(sd(both) / sd(from) < ratio and (with:cells(rows, 150, control)[1] - y[1]):abs():max():item() == 0)
+  assert(with:cells({ { perturbation = "P01", targets = { "P01" }, context = "nowhere" } }, 9, { control = {} })[1] == false)
 end)

@@ -171,7 +171,7 @@ local function run(path, extra)
     split = split.unseen_genes { test = 0.25, validate = 0 },
     embedding = require("dynamo.embedding").new { genes = names, values = values, source = "made" },
     model = model.koopman { members = 1, epochs = 2, latent = 3, hidden = 4, rank = 1 } }
-  for k, v in pairs(extra or {}) do o[k] = v end
+  for k, v in pairs(extra or {}) do o[k] = v or nil end
   return experiment.run(experiment.experiment(o), { quiet = true, silent = true, write = false })
 end
 
@@ -208,5 +208,39 @@ test("a perturbation that loses its cells leaves the splits; wrong steps are ref
     assert(#R.rows <= 16)
     raises("experiment: prepare: 1 is no step, as in dynamo.prepare.log1p {} (got 3)", run, path, { prepare = { 3 } })
     raises("needs cells; the data are Responses", run, x:responses())
+  end)
+end)
+
+test("controls of the same batch as reference of columns, and as that of an experiment", function()
+  with_file(function(path)
+    local evaluate = require "dynamo.evaluate"
+    local D = data.read(path, { counts = true })
+    local R, M = D:responses(), D:responses { control = "batch" }
+    local rows, p = {}, core.randn(4, #R.rows, GENES, "double")
+    for i = 1, #R.rows do rows[i] = i end
+    local shift = R.delta - M.delta
+    local keys = { "pearson@control=batch/all-target", "cosine@control=batch/all", "relerr@control=batch/all", "pds_cos@control=batch/all" }
+    local v = evaluate.score(R, rows, p, { metrics = keys })
+    local w = evaluate.score(M, rows, p - shift, { metrics = { "pearson@control/all-target", "cosine@control/all",
+      "relerr@control/all", "pds_cos@control/all", "pearson@control=batch/all-target" } })
+    for i in ipairs(rows) do
+      for _, key in ipairs(keys) do near(v[key][i], w[key:gsub("=batch", "")][i], 1e-9) end
+      assert(w["pearson@control=batch/all-target"][i] == w["pearson@control/all-target"][i])
+    end
+    -- it stays with parts and joined data
+    local part = R:select { 3, 1, 9 }:take_genes { "g3", "g1", "g7", "g2" }
+    local u = evaluate.score(part, { 2 }, p:rows(1, 1):index(2, { 1, 2, 3, 4 }), { metrics = { "mae@none/all", "pearson@control=batch/all" } })
+    local cols = core.zeros(1, 4, "double") + shift:rows(3, 3):index(2, { 3, 1, 7, 2 })
+    near(u["pearson@control=batch/all"][1], core.pearson_rows(p:rows(1, 1):index(2, { 1, 2, 3, 4 }), part.delta:rows(2, 2),
+      { reference = cols }):get(1), 1e-9)
+    local plain = require("dynamo.responses").new { genes = R.genes, contexts = R.contexts, rows = R.rows, delta = R.delta }
+    local _, info = evaluate.score(plain, { 1 }, p:rows(1, 1), { metrics = { "pearson@control=batch/all" } })
+    assert(info.skipped["pearson@control=batch/all"] == "no batches of cells are known")
+    -- an experiment
+    local r = run(path, { prepare = false, control = "batch" })
+    assert(r.R.control_by == "batch" and r.R.notes[#r.R.notes]:find "controls are matched by 'batch'")
+    local by = run(path, { control = "batch", metrics = { "pearson@control=batch/all", "mae@none/all" }, seeds = { 1 } })
+    assert(by.R.control_by == "batch" and by:main().values[1]["pearson@control=batch/all"])
+    raises("control: needs cells", run, R, { prepare = false, control = "batch" })
   end)
 end)
