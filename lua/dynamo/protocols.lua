@@ -55,14 +55,14 @@ local function peers(set, o)
   return list
 end
 
--- Baselines beyond those that every experiment has, and the rows that cannot be there.
-local function more_rows(set, o)
+-- Baselines beyond those that every experiment has, and the rows that cannot be there; ablations go without peers.
+local function more_rows(set, o, with_peers)
   local list, missing = {}, {}
   if set.R.kind ~= "label" then
     list[1] = baseline.ridge { embedding = embed.random { dim = 128 } }
     list[2] = baseline.kernel_ridge {}
   end
-  for _, p in ipairs(peers(set, o)) do
+  for _, p in ipairs(with_peers and peers(set, o) or {}) do
     if p.recipe then list[#list + 1] = p.recipe else missing[#missing + 1] = { model = p.name, reason = p.reason } end
   end
   return list, missing
@@ -70,7 +70,7 @@ end
 
 -- What the experiments of a data set share.
 local function common(set, o, t)
-  t.baselines, t.seeds, t.draws, t.report = more_rows(set, o), o.seeds, o.draws, o.report
+  t.baselines, t.seeds, t.draws, t.report = more_rows(set, o, not t.ablate), o.seeds, o.draws, o.report
   t.embedding, t.graph = set.embeddings[1].recipe, set.graph
   t.model, t.metrics = t.model or set.model, release.keys(t.data)
   t.train = o.train
@@ -84,7 +84,7 @@ local function cell(set, o, protocol, suffix, title, options)
     c.reason = options
     return c
   end
-  c.missing = select(2, more_rows(set, o))
+  c.missing = select(2, more_rows(set, o, not options.ablate))
   function c.experiment()
     options.name, options.question = id, title
     return common(set, o, options)
