@@ -13,6 +13,7 @@
 --     cells     nil, or { x = Sparse|Tensor float (cells, G), row_of = {row or 0: control},
 --               context_of = {index} }
 --     file      where it comes from                          notes     list of sentences about what was decided
+--     units     what was done to the cells, or nil: see dynamo.units
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
@@ -124,7 +125,8 @@ end
 ---@return table
 function M.new(t)
   local R = setmetatable({ genes = t.genes, contexts = t.contexts, rows = {}, delta = t.delta, mask = t.mask,
-    weight = t.weight, kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {} }, class)
+    weight = t.weight, kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {},
+    units = t.units }, class)
   R.control = t.control or core.zeros(#R.contexts, #R.genes, "double")
   local known = M.places(R.contexts)
   for i, r in ipairs(t.rows) do
@@ -238,7 +240,7 @@ function class:select(indices)
   return M.new { genes = self.genes, contexts = self.contexts, rows = rows, delta = M.pick(self.delta, indices),
     mask = self.mask and M.pick(self.mask, indices), weight = self.weight and M.pick(self.weight, indices),
       control = self.control, kind = self.kind,
-    cells = move_cells(self.cells, indices), file = self.file, notes = self.notes }
+    cells = move_cells(self.cells, indices), file = self.file, notes = self.notes, units = self.units }
 end
 
 --- All rows, only the genes in `names` (in that order); EVALUE if one is not measured.
@@ -256,7 +258,7 @@ function class:take_genes(names)
   return M.new { genes = names, contexts = self.contexts, rows = self.rows, delta = self.delta:index(2, list),
     mask = self.mask and self.mask:index(2, list), weight = self.weight and self.weight:index(2, list),
       control = self.control:index(2, list), kind = self.kind,
-    cells = cells, file = self.file, notes = self.notes }
+    cells = cells, file = self.file, notes = self.notes, units = self.units }
 end
 
 -- ---- joining -------------------------------------------------------------------------
@@ -350,7 +352,7 @@ function M.join(parts)
   if #parts == 1 then return parts[1] end
   local contexts = join_contexts(parts)
   local genes, same, notes = join_genes(parts)
-  local t = { genes = genes, rows = {}, kind = parts[1].kind, notes = notes }
+  local t = { genes = genes, rows = {}, kind = parts[1].kind, notes = notes, units = parts[1].units }
   local delta, control, files = {}, {}, {}
   for p, R in ipairs(same) do
     for _, r in ipairs(R.rows) do t.rows[#t.rows + 1] = r end
