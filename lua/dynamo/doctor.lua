@@ -272,7 +272,8 @@ local function check_experiment(r, exp)
     check_rows(r, {}, R)
     check_memory(r, {}, R)
   else
-    d = type(d) == "table" and type(d.responses) == "function" and d or try(r, data.read, d, { counts = o.prepare ~= nil })
+    d = type(d) == "table" and type(d.responses) == "function" and d or try(r, data.read, d,
+      { counts = o.prepare ~= nil, symbols = o.symbols and find(o.symbols, folder) })
     R = d and check_data(r, d, o.min_cells, o.prepare)
   end
   if not R then return end

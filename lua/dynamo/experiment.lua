@@ -27,6 +27,7 @@ M.schema.experiment = {
   question = { type = "string", help = "what is asked: the first line of the report" },
   data = { type = "table|string", required = true,
     help = "a Dataset, Responses, or a file (or list of files) to read" },
+  symbols = { type = "string", help = "a table of symbols for data that are named by file, see data.read" },
   prepare = { type = "table", help = "steps for cells, in order: dynamo.prepare.normalise {}, .log1p {}, .hvg { n = 2000 }" },
   split = { type = "table", help = "a recipe; default: split.unseen_genes {}" },
   embedding = { type = "table|string", help = "an Embedding, a recipe, or a file; default: node2vec of the graph" },
@@ -112,6 +113,9 @@ local function check_data(o)
 end
 
 local function check_prepare(o)
+  if o.symbols and type(o.data) == "table" and type(o.data[1]) ~= "string" then
+    complain 'symbols: for data that are named by file; else data.read(file, { symbols = ... })'
+  end
   if not o.prepare then return end
   if responses.is(o.data) then complain "prepare: needs cells; the data are Responses" end
   for i, step in ipairs(o.prepare) do
