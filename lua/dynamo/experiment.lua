@@ -175,6 +175,9 @@ function class:__tostring()
     tostring(o.split), #o.seeds, #o.seeds == 1 and "" or "s")
 end
 
+--- Called with an experiment before it runs, where set: dynamo.doctor examines what a script would run.
+M.before_run = nil
+
 --- Run an experiment: split, embed, fit, predict and score for every seed; print the table; write the files.
 ---
 --- Raises what the data, the split (ELEAK) and the models raise; the folder is written whole or not at all.
@@ -184,6 +187,7 @@ end
 function M.run(exp, opts)
   if not M.is(exp) then err.raise { code = "EOPTION", message = "experiment.run: an Experiment expected" } end
   opts = opts or {}
+  if M.before_run then M.before_run(exp) end
   local started = core.time()
   local R = require("dynamo.runner").run(exp, opts)
   R.seconds = core.time() - started
