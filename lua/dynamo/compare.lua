@@ -490,7 +490,7 @@ end
 -- The comparison that a Lua file returns.
 local function of_file(path)
   local folder = path:match "^(.*)/[^/]*$"
-  if not core.stat(path) then err.raise { code = "EIO", message = path .. ": cannot open: no such file" } end
+  err.expect_file(path, true)
   local chunk, message = loadfile(path)
   if not chunk then error(message, 0) end
   local c = chunk()

@@ -551,9 +551,7 @@ local function refuse(path, kind, reason, hint)
 end
 
 local function read_one(path, o)
-  if not core.stat(path) and not M._virtual then
-    err.raise { code = "EIO", file = path, message = "cannot open: no such file" }
-  end
+  if not M._virtual then err.expect_file(path) end
   local word, reason, hint = M._sniff(path)
   local kind = tostring(word):gsub("^%w+:", "")
   if kind == "h5" or kind == "mex" then return read_h5(path, o, kind) end

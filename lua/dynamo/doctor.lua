@@ -320,9 +320,7 @@ end
 ---@return table
 function M.examine(what, words)
   local r = new()
-  if type(what) == "string" and not core.stat(what) then
-    err.raise { code = "EIO", file = what, message = "cannot open: no such file" }
-  end
+  if type(what) == "string" then err.expect_file(what) end
   local experiment = require "dynamo.experiment"
   if experiment.is(what) then
     check_experiment(r, what)

@@ -272,9 +272,7 @@ local function apply(exp, words)
 end
 
 local function load_file(path)
-  if not core.stat(path) then
-    err.raise { code = "EIO", message = path .. ": cannot open: no such file" }
-  end
+  err.expect_file(path, true)
   local folder = path:match "^(.*)/[^/]*$"
   if folder then package.path = folder .. "/?.lua;" .. folder .. "/?/init.lua;" .. package.path end
   local chunk, message = loadfile(path)

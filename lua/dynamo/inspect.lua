@@ -278,8 +278,10 @@ end
 -- Text that is nothing we know: its columns.
 local function plain(path, kind, reason)
   local ok, t = pcall(core.read_table or error, path, {})
-  local why = reason and safe(reason:gsub("^" .. path:gsub("%p", "%%%0") .. ": ", ""))
+  local first, hint = (reason or ""):gsub("^" .. path:gsub("%p", "%%%0") .. ": ", ""):match "^([^\n]*)\n?(.*)$"
+  local why = first ~= "" and safe(first)
   local lines = { ("%s: %s%s"):format(safe(path), ok and kind or kind .. " that is no table", why and (" (%s)"):format(why) or "") }
+  if hint ~= "" then put(lines, "hint", safe((hint:gsub("^hint: ", "")))) end
   if ok and t.names then
     put(lines, "columns", roles.some(t.names, 12))
     put(lines, "rows", commas(t.n or (t.data and t.data[1] and #t.data[1]) or 0))
@@ -293,7 +295,7 @@ end
 ---@param graphs? string[] networks: how many genes of the data are in them
 ---@return string[]
 function M.describe(path, graphs)
-  if not core.stat(path) then err.raise { code = "EIO", file = path, message = "cannot open: no such file" } end
+  err.expect_file(path)
   local word, reason = require("dynamo.data")._sniff(path)
   local kind = tostring(word):gsub("^%w+:", "")
   local other = M.unread[kind]

@@ -53,6 +53,8 @@ void dyn_h5_setup(void) {
       {H5Z_CLASS_T_VERS, 32015, 0, 1, "zstd", NULL, NULL, zstd_filter},
   };
   static bool ready;
+  /* at exit the library would close a file whose disk was full, and crash */
+  if (!ready) H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   if (ready) return;
   ready = H5Zregister(&own[0]) >= 0 && H5Zregister(&own[1]) >= 0;
