@@ -40,9 +40,11 @@ return {
     files = { scperturb("ReplogleWeissman2022_rpe1.h5ad", 1236886900, "cc7f1ec50aeb3a3e1b4a6cfa713d80fa") },
   },
   adamson2016 = {
-    what = "K562, CRISPRi around the unfolded protein response", source = SCPERTURB, licence = "CC BY 4.0",
+    what = "K562, CRISPRi around the unfolded protein response, 65,337 cells", source = SCPERTURB, licence = "CC BY 4.0",
     cite = "Adamson et al. 2016, Cell 167:1867; Peidli et al. 2024, Nature Methods (scPerturb)",
-    reader = "data.read", options = COUNTS,
+    -- labels are names of plasmids (SPI1_pDS255); those without a gene carry the guides that target nothing
+    reader = "data.read", options = { perturbation = "perturbation", combine = false,
+      control = { "62(mod)_pBA581", "63(mod)_pBA580", "Gal4-4(mod)_pBA582" } },
     files = { scperturb("AdamsonWeissman2016_GSM2406681_10X010.h5ad", 471286951, "2fa44ea61a8dd35742af618638ec65fc") },
   },
   dixit2016 = {

@@ -24,6 +24,8 @@ M.schema.compare = {
   name = { default = "compare", type = "string", help = "names the folder of the results" },
   question = { type = "string", help = "what is asked: the first line of the report" },
   data = { type = "table|string", required = true, help = "a Dataset, Responses, or a file to read" },
+  symbols = { type = "string", help = "a table of symbols for data that are named by file, see data.read" },
+  prepare = { type = "table", help = "steps for cells, in order, as in an experiment: dynamo.prepare.log1p {}, ..." },
   embeddings = { type = "table", required = true,
     help = "a list of embeddings, recipes and files, or a table of them by name" },
   split = { type = "table", help = "a recipe; default: split.unseen_genes {}" },
@@ -73,7 +75,9 @@ end
 -- The experiment of the options on some embeddings, words of a command line applied; wrong ones are a matter of usage.
 local function experiment_of(o, data, first, rest, words)
   local experiment = require "dynamo.experiment"
+  local cells = not require("dynamo.responses").is(data)
   local exp = experiment.experiment { name = o.name, question = o.question, data = data, split = o.split,
+    prepare = (cells or data == o.data) and o.prepare or nil, symbols = data == o.data and o.symbols or nil, min_cells = o.min_cells,
     embedding = first, model = o.model, train = o.train, seeds = o.seeds, draws = o.draws, out = o.out,
     report = o.report, ablate = { embedding = rest } }
   if not words or #words == 0 then return exp end
@@ -348,14 +352,25 @@ end
 
 -- ---- running ---------------------------------------------------------------------
 
+local function beside(self, path)
+  local there = self.folder and self.folder .. "/" .. path
+  return there and core.stat(there) and there or path
+end
+
+-- The responses that embeddings are built on, and the data of the experiment: with steps of preparation the cells, which
+-- it prepares from the training cells of its splits, and the responses are those that come of it.
 local function data_of(self)
   local d, o = self.options.data, self.options
   if type(d) == "string" then
-    local beside = self.folder and self.folder .. "/" .. d
-    d = require("dynamo.data").read(beside and core.stat(beside) and beside or d)
+    d = require("dynamo.data").read(beside(self, d), { counts = o.prepare ~= nil,
+      symbols = o.symbols and beside(self, o.symbols) })
   end
-  if require("dynamo.responses").is(d) then return d end
-  return d:responses { min_cells = o.min_cells }
+  if require("dynamo.responses").is(d) then return d, d end
+  if not o.prepare then
+    local R = d:responses { min_cells = o.min_cells }
+    return R, R
+  end
+  return require("dynamo.runner").plan(experiment_of(o, d, embed.random {}, {}, self.words)).R, d
 end
 
 -- Rows of the results by embedding: those of the main model.
@@ -377,13 +392,14 @@ end
 ---@return table self  with `results` (of the experiment), `built` (embeddings and what they cost)
 function class:run(opts)
   opts = opts or {}
-  self.R = data_of(self)
+  local data
+  self.R, data = data_of(self)
   local inner = { quiet = opts.quiet, silent = true, write = opts.write, keep = self.R.kind == "label" }
   self.built = build_all(self, self.R)
   mark_small(self)
   local rest = {}
   for i = 2, #self.built do rest[#rest + 1] = self.built[i].e end
-  local exp = experiment_of(self.options, self.R, self.built[1].e, rest, self.words)
+  local exp = experiment_of(self.options, data, self.built[1].e, rest, self.words)
   self.results = require("dynamo.experiment").run(exp, inner)
   self.options.draws = exp.options.draws
   self.matched = matched(self)
@@ -438,7 +454,7 @@ M.columns = tables.columns
 -- The comparison that a Lua file returns.
 local function of_file(path)
   local folder = path:match "^(.*)/[^/]*$"
-  if not core.stat(path) then err.raise { code = "EIO", message = path .. ": cannot open: no such file" } end
+  err.expect_file(path, true)
   local chunk, message = loadfile(path)
   if not chunk then error(message, 0) end
   local c = chunk()

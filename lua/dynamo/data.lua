@@ -133,8 +133,8 @@ end
 -- Counts to log1p of 10,000 a cell; what the values are, in a word.
 local function to_log(x, info, notes, as_is, counts)
   if as_is then return x, as_is .. "s" end
-  if counts and info.integers then return x, "counts" end
   if info.negative then return x, "scaled" end
+  if counts and info.integers then return x, "counts" end
   if info.integers and (info.max or 0) > 0 then
     notes[#notes + 1] = "counts: each cell is scaled to 10,000, then log1p"
     local function scaled(y)
@@ -384,6 +384,7 @@ local function h5_responses(D, o)
   local function layer(m) return (core.is_sparse(m) and m or core.sparse_from_dense(m)):group_means(of, #groups) end
   if D.mask then W = layer(D.mask):gt(0) * (W or 1) end
   local t = from_groups(D, groups, means, W, o, D.weight and layer(D.weight))
+  t.units = require("dynamo.units").of(D)
   if D.kind == "cells" and not D.nonfinite then t.cells = cells_of(D, groups, of, t) end
   if o.control == "batch" then
     require("dynamo.preparation").match(D, t)
@@ -583,9 +584,7 @@ local function refuse(path, kind, reason, hint)
 end
 
 local function read_one(path, o)
-  if not core.stat(path) and not M._virtual then
-    err.raise { code = "EIO", file = path, message = "cannot open: no such file" }
-  end
+  if not M._virtual then err.expect_file(path) end
   local word, reason, hint = M._sniff(path)
   local kind = tostring(word):gsub("^%w+:", "")
   if kind == "h5" or kind == "mex" then return read_h5(path, o, kind) end

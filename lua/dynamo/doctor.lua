@@ -22,6 +22,9 @@ local function try(r, f, ...)
   if type(v) == "table" and err.is(v) then add(r, "error", v.message, v.hint) else add(r, "error", tostring(v)) end
 end
 
+-- "1 seed", "2,000 seeds"
+local function plural(n, word) return ("%s %s%s"):format(commas(n), word, n == 1 and "" or "s") end
+
 local function some(list)
   local out = {}
   for i = 1, math.min(6, #list) do out[i] = safe(list[i]) end
@@ -73,7 +76,7 @@ local function check_controls(r, D)
   end
   for _, c in ipairs(label.sorted_keys(count)) do
     if count[c] < 50 then
-      add(r, "warning", ("context '%s' has %d control cells: its reference is noise"):format(safe(c), count[c]),
+      add(r, "warning", ("context '%s' has %s: its reference is noise"):format(safe(c), plural(count[c], "control cell")),
         D.context and "context = false pools the contexts" or 'control = { "LABEL", ... } if other labels are controls too')
     end
   end
@@ -88,26 +91,32 @@ local function check_rows(r, D, R)
   end
   for _, g in ipairs(R:targets()) do if not has[g] then unmeasured[#unmeasured + 1] = g end end
   if #one > 0 then
-    add(r, "warning", ("%d of %d perturbations have one cell: %s"):format(#one, #R.rows, some(one)), "min_cells = 10")
+    add(r, "warning", ("%d of %s have one cell: %s"):format(#one, plural(#R.rows, "perturbation"), some(one)), "min_cells = 10")
   end
   if #few > 0 then
-    add(r, "note", ("%d perturbations have 2 to 9 cells: %s"):format(#few, some(few)), "min_cells = 10")
+    add(r, "note", ("%s of 2 to 9 cells: %s"):format(plural(#few, "perturbation"), some(few)), "min_cells = 10")
   end
   if #unmeasured > 0 then
-    add(r, "note", ("%d perturbed genes are not measured: %s"):format(#unmeasured, some(unmeasured)),
-      'names of another kind? dynamo.symbols.map(names, "hgnc_complete_set.txt")')
+    local all = #R:targets()
+    add(r, "note", ("%d of %s not measured: %s"):format(#unmeasured, plural(all, "perturbed gene"), some(unmeasured)),
+      #unmeasured > all / 4 and 'names of another kind? data.read(file, { symbols = "hgnc_complete_set.txt" })' or nil)
   end
   if #R.rows < 20 then add(r, "warning", ("%d perturbations: too few to hold some out"):format(#R.rows),
     'data = { "a.h5ad", "b.h5ad" } joins files; split = dynamo.split.unseen_genes { test = 0.1, validate = 0 }') end
 end
 
-local function gib(bytes) return ("%.2f GiB"):format(bytes / 2 ^ 30) end
+local function amount(bytes)
+  if bytes < 2 ^ 20 then return "less than 1 MiB" end
+  if bytes < 2 ^ 30 then return ("%.0f MiB"):format(bytes / 2 ^ 20) end
+  return ("%.2f GiB"):format(bytes / 2 ^ 30)
+end
 
 local function check_memory(r, D, R)
   local cells = 0
   if D.x then cells = core.is_sparse(D.x) and 8 * D.x:nnz() or 4 * D.x:size(1) * D.x:size(2) end
   local rows = 8 * #R.rows * #R.genes
-  add(r, "note", ("memory: %s for the cells, %s for the responses"):format(gib(cells), gib(rows)))
+  add(r, "note", ("memory: %s%s for the responses"):format(cells > 0 and amount(cells) .. " for the cells, " or "",
+    amount(rows)))
 end
 
 -- Names that may be one gene in training and in test: other case, guides of one gene.
@@ -166,13 +175,13 @@ local function check_data(r, D, min_cells, steps)
     for _, part in ipairs(D.files) do
       if part.x then
         check_values(r, part, steps)
-        check_controls(r, part)
+        if part.kind == "cells" then check_controls(r, part) end
         check_file(r, part)
       end
     end
   elseif D.x then
     check_values(r, D, steps)
-    if not D.effects then check_controls(r, D) end
+    if not D.effects and D.kind == "cells" then check_controls(r, D) end
     check_file(r, D)
   end
   local R = try(r, D.responses, D, { min_cells = min_cells or 1 })
@@ -265,12 +274,12 @@ local function check_run(r, exp, D)
   end
   local slow = { "", 0 }
   for _, row in ipairs(time.rows) do if row[2] > slow[2] then slow = row end end
-  add(r, time.total > 86400 and "warning" or "note", ("a run takes about %s (%d seeds, %d rows%s) and %s of memory")
-    :format(estimate.words(time.total), #job.seeds, #job.rows, slow[2] > 0 and (", %s the most"):format(slow[1]) or "",
-    gib(estimate.bytes(job))), time.total > 3600 and "for a first look: seeds=1 train.epochs=10" or nil)
+  add(r, time.total > 86400 and "warning" or "note", ("a run takes about %s (%s, %s%s) and %s of memory")
+    :format(estimate.words(time.total), plural(#job.seeds, "seed"), plural(#job.rows, "row"),
+    slow[2] > 0 and (", %s the most"):format(slow[1]) or "", amount(estimate.bytes(job))), time.total > 3600 and "for a first look: seeds=1 train.epochs=10" or nil)
   local limit = core.memory_limit()
   if limit > 0 and estimate.bytes(job) > limit then
-    add(r, "warning", ("more memory than allowed (%s)"):format(gib(limit)), "--max-memory, or prepare with hvg { n = 2000 }")
+    add(r, "warning", ("more memory than allowed (%s)"):format(amount(limit)), "--max-memory, or prepare with hvg { n = 2000 }")
   end
 end
 
@@ -288,7 +297,8 @@ local function check_experiment(r, exp)
     check_rows(r, {}, R)
     check_memory(r, {}, R)
   else
-    d = type(d) == "table" and type(d.responses) == "function" and d or try(r, data.read, d, { counts = o.prepare ~= nil })
+    d = type(d) == "table" and type(d.responses) == "function" and d or try(r, data.read, d,
+      { counts = o.prepare ~= nil, symbols = o.symbols and find(o.symbols, folder) })
     R = d and check_data(r, d, o.min_cells, o.prepare)
   end
   if not R then return end
@@ -301,6 +311,24 @@ end
 
 -- ---- the report -------------------------------------------------------------------------------------------
 
+-- The experiments that a file returns; of one that runs them itself, the first, where it would have run.
+local function experiments_of(r, path, words)
+  local experiment, first = require "dynamo.experiment", nil
+  local stop = {}
+  experiment.before_run = function(exp)
+    first = exp
+    error(stop, 0)
+  end
+  local ok, list = pcall(experiment.load_file, path, words)
+  experiment.before_run = nil
+  if first then
+    add(r, "note", ("the script runs its experiments itself: '%s', the first, is examined"):format(safe(first.options.name)))
+    return { first }
+  end
+  if not ok then try(r, error, list, 0) end
+  return ok and list or {}
+end
+
 --- Examine a data file, an experiment, or a Lua file that returns one: { findings = { { level = "error", "warning" or
 --- "note", message =, hint = }, ... } }, the worst first. Nothing is trained. Raises EIO.
 ---@param what string|table
@@ -308,14 +336,12 @@ end
 ---@return table
 function M.examine(what, words)
   local r = new()
-  if type(what) == "string" and not core.stat(what) then
-    err.raise { code = "EIO", file = what, message = "cannot open: no such file" }
-  end
+  if type(what) == "string" then err.expect_file(what) end
   local experiment = require "dynamo.experiment"
   if experiment.is(what) then
     check_experiment(r, what)
   elseif what:match "%.lua$" then
-    for _, exp in ipairs(try(r, experiment.load_file, what, words) or {}) do check_experiment(r, exp) end
+    for _, exp in ipairs(experiments_of(r, what, words)) do check_experiment(r, exp) end
   else
     local D = try(r, data.read, what)
     if D then check_data(r, D) end
@@ -339,7 +365,7 @@ function M.main(path, words)
     if f.hint then io.write(("         try: %s\n"):format(safe(f.hint))) end
     errors, warnings = errors + (f.level == "error" and 1 or 0), warnings + (f.level == "warning" and 1 or 0)
   end
-  io.write(("%s: %s errors, %s warnings\n"):format(safe(path), commas(errors), commas(warnings)))
+  io.write(("%s: %s, %s\n"):format(safe(path), plural(errors, "error"), plural(warnings, "warning")))
   return errors > 0 and 65 or 0
 end
 

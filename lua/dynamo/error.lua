@@ -33,6 +33,15 @@ function M.new(e) return setmetatable(e, meta) end
 --- Raise an error: `err.raise { code = "EFORMAT", file = path, message = "...", hint = "..." }`.
 function M.raise(e) error(M.new(e), 0) end
 
+--- Raise EIO if there is nothing of that name, or nothing that may be looked at: what the system says.
+---@param path string
+---@param no_folder? boolean a folder will not do
+function M.expect_file(path, no_folder)
+  local there, why = core.stat(path)
+  if there and no_folder and there.type == "directory" then there, why = nil, "a folder, not a file" end
+  if not there then M.raise { code = "EIO", message = path:sub(1, 300) .. ": cannot open: " .. why } end
+end
+
 --- Whether `e` is an error with a code (and if `code` is given, with that one).
 function M.is(e, code)
   return type(e) == "table" and getmetatable(e) == meta and (code == nil or e.code == code)

@@ -27,6 +27,7 @@ M.schema.experiment = {
   question = { type = "string", help = "what is asked: the first line of the report" },
   data = { type = "table|string", required = true,
     help = "a Dataset, Responses, or a file (or list of files) to read" },
+  symbols = { type = "string", help = "a table of symbols for data that are named by file, see data.read" },
   prepare = { type = "table", help = "steps for cells, in order: dynamo.prepare.normalise {}, .log1p {}, .hvg { n = 2000 }" },
   split = { type = "table", help = "a recipe; default: split.unseen_genes {}" },
   embedding = { type = "table|string", help = "an Embedding, a recipe, or a file; default: node2vec of the graph" },
@@ -115,6 +116,9 @@ local function check_data(o)
 end
 
 local function check_prepare(o)
+  if o.symbols and type(o.data) == "table" and type(o.data[1]) ~= "string" then
+    complain 'symbols: for data that are named by file; else data.read(file, { symbols = ... })'
+  end
   if not o.prepare then return end
   if responses.is(o.data) then complain "prepare: needs cells; the data are Responses" end
   for i, step in ipairs(o.prepare) do
@@ -178,6 +182,9 @@ function class:__tostring()
     tostring(o.split), #o.seeds, #o.seeds == 1 and "" or "s")
 end
 
+--- Called with an experiment before it runs, where set: dynamo.doctor examines what a script would run.
+M.before_run = nil
+
 --- Run an experiment: split, embed, fit, predict and score for every seed; print the table; write the files.
 ---
 --- Raises what the data, the split (ELEAK) and the models raise; the folder is written whole or not at all.
@@ -187,6 +194,7 @@ end
 function M.run(exp, opts)
   if not M.is(exp) then err.raise { code = "EOPTION", message = "experiment.run: an Experiment expected" } end
   opts = opts or {}
+  if M.before_run then M.before_run(exp) end
   local started = core.time()
   local R = require("dynamo.runner").run(exp, opts)
   R.seconds = core.time() - started
@@ -272,9 +280,7 @@ local function apply(exp, words)
 end
 
 local function load_file(path)
-  if not core.stat(path) then
-    err.raise { code = "EIO", message = path .. ": cannot open: no such file" }
-  end
+  err.expect_file(path, true)
   local folder = path:match "^(.*)/[^/]*$"
   if folder then package.path = folder .. "/?.lua;" .. folder .. "/?/init.lua;" .. package.path end
   local chunk, message = loadfile(path)

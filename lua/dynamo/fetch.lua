@@ -277,6 +277,15 @@ local function amount(e)
   return ("%.1f MB"):format(sum / 1e6)
 end
 
+-- A value of an entry's options as Lua text.
+local function literal(v)
+  if type(v) == "string" then return ("%q"):format(v) end
+  if type(v) ~= "table" then return tostring(v) end
+  local parts = {}
+  for i, x in ipairs(v) do parts[i] = literal(x) end
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
 --- The Lua line that reads an entry: dynamo.data.read("...", { perturbation = "perturbation" }).
 ---@param e table entry
 ---@param paths string[]
@@ -286,7 +295,7 @@ function M.line(e, paths)
   for k, v in pairs(e.options or {}) do o[k] = v end
   if e.names then o.names = paths[e.names] end
   for _, k in ipairs(label.sorted_keys(o)) do
-    parts[#parts + 1] = type(o[k]) == "string" and ("%s = %q"):format(k, o[k]) or ("%s = %s"):format(k, tostring(o[k]))
+    parts[#parts + 1] = ("%s = %s"):format(k, literal(o[k]))
   end
   return ("dynamo.%s(%q%s)"):format(e.reader or "read", paths[1], #parts > 0 and ", { " .. table.concat(parts, ", ") .. " }"
     or "")

@@ -8,6 +8,7 @@ local label = require "dynamo.label"
 local options = require "dynamo.options"
 local predictor = require "dynamo.predictor"
 local responses = require "dynamo.responses"
+local units = require "dynamo.units"
 
 local M = {}
 
@@ -360,10 +361,13 @@ end
 ---@param path string
 ---@param more? table  { split =, scores =, provenance = } tables, kept as JSON
 function class:save(path, more)
-  local strings = { config = json.encode(config(self)) }
+  local settings, kept = config(self), {}
+  if self.units then settings.units, kept = units.plain(self.units) end
+  local strings = { config = json.encode(settings) }
   for k, v in pairs(more or {}) do strings[k] = json.encode(v) end
   local lists = { ["genes/symbol"] = self.genes, ["embedding/genes"] = self.embedding.genes }
   local tensors = { ["embedding/values"] = self.embedding.values, ["contexts/control"] = self.control }
+  for k, genes in pairs(kept) do lists[("units/kept%d"):format(k)] = genes end
   strings["embedding/source"] = self.embedding.source
   for _, flag in ipairs { "neighbours", "mean" } do
     local genes = self.embedding:coverage(self.embedding.genes)[flag]
@@ -551,6 +555,14 @@ local function load_embedding(t, path)
   return e
 end
 
+-- What was done to the cells of training; files of older versions do not say.
+local function load_units(t, c, path)
+  if c.units == nil then return nil end
+  local u, wrong = units.checked(c.units, function(k) return t.lists[("units/kept%d"):format(k)] end)
+  if not u then broken(path, "config: %s", wrong) end
+  return u
+end
+
 -- Peers have files of the same form and modules of their own.
 local peers = { gears = "dynamo.gears", latent_additive = "dynamo.latent_additive", scgen = "dynamo.scgen" }
 
@@ -568,7 +580,8 @@ function M.load(path)
   local e, genes = load_embedding(t, path), need(t, "lists", "genes/symbol", path)
   local self = { name = c.name, head = c.head, kind = c.kind, seed = c.seed, options = c.options, embedding = e,
     genes = genes, control = tensor(t, "contexts/control", path, #c.control_contexts, #genes),
-    control_contexts = c.control_contexts, contexts = {}, models = {}, graph = load_graph(t, path), file = path }
+    control_contexts = c.control_contexts, contexts = {}, models = {}, graph = load_graph(t, path), file = path,
+    units = load_units(t, c, path) }
   for i, entry in ipairs(c.contexts) do
     self.contexts[i] = entry.name
     self.models[entry.name] = load_model(t, i, entry, path, e, #genes)

@@ -36,6 +36,18 @@ local function code(text) return ("dynamo." .. text) end
 
 -- ---- AnnData ------------------------------------------------------------------------------
 
+-- " (numbers 3 .. 2,711, 4 missing)", " (true for 12)"
+local function numbers_text(values, kind)
+  local least, most, sum, n = math.huge, -math.huge, 0, 0
+  for _, v in ipairs(values) do
+    if v == v then least, most, sum, n = math.min(least, v), math.max(most, v), sum + v, n + 1 end
+  end
+  if n == 0 then return #values == 0 and " (numbers)" or " (all missing)" end
+  local missing = n < #values and (", %s missing"):format(commas(#values - n)) or ""
+  if kind == "boolean" then return (" (true for %s%s)"):format(commas(sum), missing) end
+  return (" (numbers %.4g .. %.4g%s)"):format(least, most, missing)
+end
+
 -- "cell_type (4: K562 120, RPE1 80, …)" for text, "n_counts (numbers 3 .. 2,711)" for numbers.
 local function column_text(f, axis, c)
   if c.kind == "text" then
@@ -43,14 +55,14 @@ local function column_text(f, axis, c)
     if #counts == #f:column(axis, c.name).codes and #counts > 12 then
       return ("%s (text, all different)"):format(safe(c.name))
     end
-    for i = 1, math.min(4, #counts) do shown[i] = ("%s %s"):format(safe(counts[i][1]), commas(counts[i][2])) end
+    if #counts == 0 then return safe(c.name) .. " (all missing)" end
+    for i = 1, math.min(4, #counts) do
+      shown[i] = ("%s %s"):format(counts[i][1] == "" and "''" or safe(counts[i][1]), commas(counts[i][2]))
+    end
     if #counts > 4 then shown[5] = "…" end
     return ("%s (%s: %s)"):format(safe(c.name), commas(#counts), table.concat(shown, ", "))
   end
-  local v = f:column(axis, c.name).values
-  if c.kind == "boolean" then return ("%s (true for %s)"):format(safe(c.name), commas(v:sum():item())) end
-  if v:count() == 0 then return safe(c.name) .. " (numbers)" end
-  return ("%s (numbers %.4g .. %.4g)"):format(safe(c.name), v:min():item(), v:max():item())
+  return safe(c.name) .. numbers_text(f:column(axis, c.name).values:totable(), c.kind)
 end
 
 local function columns_text(lines, f, axis)
@@ -86,15 +98,26 @@ local function coverage(lines, D, graphs)
   end
 end
 
+-- Why data.read does not read the file, and what will; the columns are listed already.
+local function unread(lines, path, text, e)
+  local line = err.line(e):gsub("^" .. path:gsub("%p", "%%%0") .. ": ", "")
+  local hint = err.is(e) and e.hint
+  put(lines, "not read", (line:gsub(" %(obs has:.*$", ""):gsub(" %(try:.*$", "")))
+  if not line:find("no perturbation column", 1, true) then
+    return put(lines, "read", code(('data.read("%s", { %s })'):format(text, hint and hint:match "^[%w_]+=.*" or "...")))
+  end
+  if hint and not hint:find("COLUMN", 1, true) then
+    put(lines, "read", code(('data.read("%s", { %s }) -- perhaps'):format(text, hint)))
+  end
+  put(lines, "read", code(('data.read("%s", { perturbation = false }) -- if every cell is a control'):format(text)))
+end
+
 -- What data.read makes of the file, or why it does not.
 local function reading(lines, path, text, graphs, convention)
   local data = require "dynamo.data"
   local atlas = convention == "CELLxGENE"
   local ok, D = pcall(data.read, path, atlas and { perturbation = false } or nil)
-  if not ok then
-    put(lines, "not read", err.line(D):gsub("^" .. path:gsub("%p", "%%%0") .. ": ", ""))
-    return put(lines, "read", code(('data.read("%s", { ... })'):format(text)))
-  end
+  if not ok then return unread(lines, path, text, D) end
   local more = tostring(D):match "\n(.*)$" or ""
   for line in more:gmatch "[^\n]+" do put(lines, line:match "^%s*(%S+)", line:match "^%s*%S+%s+(.*)$" or "") end
   for _, note in ipairs(D.notes) do put(lines, "note", note) end
@@ -186,10 +209,16 @@ local function long(path, _, graphs)
   for _, part in ipairs(label.sorted_keys(count)) do
     parts[#parts + 1] = ("%s %s"):format(commas(count[part]), safe(part))
   end
-  if #parts > 0 then put(lines, "split", table.concat(parts, ", ")) end
+  if #parts > 0 then put(lines, "parts", table.concat(parts, ", ")) end
   if graphs and #graphs > 0 then coverage(lines, require("dynamo.data").read(path, { kind = "effect" }), graphs) end
   put(lines, "read", code(('data.read "%s"'):format(safe(path))))
   return lines
+end
+
+-- Times, doses, numbers of samples: not names of genes.
+local function all_numbers(list)
+  for _, s in ipairs(list) do if not tonumber(s) then return false end end
+  return #list > 0
 end
 
 local function wide(path)
@@ -198,7 +227,12 @@ local function wide(path)
     (t.missing or 0) > 0 and (", %s missing"):format(commas(t.missing)) or "") }
   put(lines, "rows", roles.some(t.rows, 6))
   put(lines, "columns", roles.some(t.columns, 6))
-  put(lines, "read", code(('data.read("%s", { rows = "perturbations" })'):format(safe(path))))
+  if all_numbers(t.columns) then
+    put(lines, "note", "the columns have numbers for names: genes are the rows, samples the columns")
+    put(lines, "read", code(('embed.coexpression { expression = "%s" }'):format(safe(path))))
+  end
+  put(lines, "read", code(('data.read("%s", { rows = "%s" })'):format(safe(path),
+    all_numbers(t.columns) and "genes" or "perturbations")))
   return lines
 end
 
@@ -229,13 +263,29 @@ end
 
 local readers = { npy = arrays, npz = arrays, safetensors = arrays, h5 = h5, mex = h5, dynamo = h5, edges = edges, gmt = gmt, vectors = vectors, long = long, wide = wide }
 
+-- What a table of genes is good for: symbols, or texts to embed.
+local function table_use(lines, path, t)
+  if pcall(require("dynamo.symbols").read, path) then
+    put(lines, "read", code(('data.read(FILE, { symbols = "%s" })'):format(safe(path))))
+  end
+  for _, name in ipairs(t.names) do
+    if name:lower():find "summary" or name:lower():find "description" or name:lower() == "text" then
+      return put(lines, "read", code(('embed.text { texts = "%s" }'):format(safe(path))))
+    end
+  end
+end
+
 -- Text that is nothing we know: its columns.
 local function plain(path, kind, reason)
-  local lines = { ("%s: %s%s"):format(safe(path), kind, reason and (" (%s)"):format(safe(reason)) or "") }
   local ok, t = pcall(core.read_table or error, path, {})
+  local first, hint = (reason or ""):gsub("^" .. path:gsub("%p", "%%%0") .. ": ", ""):match "^([^\n]*)\n?(.*)$"
+  local why = first ~= "" and safe(first)
+  local lines = { ("%s: %s%s"):format(safe(path), ok and kind or kind .. " that is no table", why and (" (%s)"):format(why) or "") }
+  if hint ~= "" then put(lines, "hint", safe((hint:gsub("^hint: ", "")))) end
   if ok and t.names then
     put(lines, "columns", roles.some(t.names, 12))
     put(lines, "rows", commas(t.n or (t.data and t.data[1] and #t.data[1]) or 0))
+    table_use(lines, path, t)
   end
   return lines
 end
@@ -245,7 +295,7 @@ end
 ---@param graphs? string[] networks: how many genes of the data are in them
 ---@return string[]
 function M.describe(path, graphs)
-  if not core.stat(path) then err.raise { code = "EIO", file = path, message = "cannot open: no such file" } end
+  err.expect_file(path)
   local word, reason = require("dynamo.data")._sniff(path)
   local kind = tostring(word):gsub("^%w+:", "")
   local other = M.unread[kind]

@@ -364,7 +364,7 @@ local function fit(self, head, env)
   end
   return fitted.new { name = self.name, head = head, recipe = self, options = o, embedding = e, graph = env.graph,
     genes = env.responses.genes, kind = env.responses.kind, models = models, contexts = names, seed = env.seed or 1,
-    control = env.responses.control, control_contexts = env.responses.contexts }
+    control = env.responses.control, control_contexts = env.responses.contexts, units = env.responses.units }
 end
 
 --- The operator model: K_p = [[I + U V', b], [0, 1]] generated from the embedding of the perturbed gene.

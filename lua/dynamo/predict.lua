@@ -1,6 +1,5 @@
 --- `dynamo predict`: perturbations that nobody has made, for the cells of a file, with a saved model.
 local core = require "dynamo.core"
-local data = require "dynamo.data"
 local err = require "dynamo.error"
 local fitted = require "dynamo.fitted"
 local label = require "dynamo.label"
@@ -9,6 +8,7 @@ local prediction = require "dynamo.prediction"
 local predictions = require "dynamo.predictions"
 local responses = require "dynamo.responses"
 local tabular = require "dynamo.table"
+local units = require "dynamo.units"
 
 local M = { schema = {} }
 
@@ -27,14 +27,6 @@ M.schema.main = {
 local function fail(file, message, hint) err.raise { code = "EVALUE", file = file, message = message, hint = hint } end
 
 -- ---- control cells -----------------------------------------------------------------------
-
--- A file without a perturbation column has control cells only.
-local function read_controls(path)
-  local ok, D = pcall(data.read, path)
-  if ok then return D end
-  if tostring(D):find("no perturbation column", 1, true) then return data.read(path, { perturbation = false }) end
-  error(D, 0)
-end
 
 -- Mean of the control cells per context: { [context] = { mean = Tensor (G), n = cells } }.
 local function control_means(D, path)
@@ -100,7 +92,7 @@ local function context_of(model, o, note)
     fail(o.model, ("the model has no context '%s'%s"):format(label.safe(context), options.suggestion(context,
       model.control_contexts)), "--controls FILE.h5ad with its control cells")
   end
-  local D = read_controls(o.controls)
+  local D = units.read(o.controls, model.units, note)
   local found = control_means(D, o.controls)
   local chosen = choose(found, o.context, o.controls)
   local control, missing = aligned(model, D, found[chosen].mean, o.controls)

@@ -124,8 +124,8 @@ end
 
 -- ---- the steps ---------------------------------------------------------------------------------------------
 
--- Each: step(parts, options, may, state) changes the parts and gives the cells it learned from (see training), or nil, and a
--- note.
+-- Each: step(parts, options, may, state) changes the parts and gives the cells it learned from (see training), or nil, a note,
+-- and the options with what it learned.
 local steps = {}
 
 function steps.normalise(parts, o, may, state)
@@ -138,7 +138,7 @@ function steps.normalise(parts, o, may, state)
   end
   for _, D in ipairs(parts) do D.x = prepare.normalise(D.x, { target = target }) end
   state.normalised = true
-  return cells, cells and ("median total %.6g"):format(target) or nil
+  return cells, cells and ("median total %.6g"):format(target) or nil, { target = target }
 end
 
 function steps.log1p(parts, _, _, state)
@@ -221,6 +221,32 @@ local function brief(step)
   return table.concat(parts, " ")
 end
 
+--- The names of the steps.
+M.names = {}
+for name in pairs(steps) do M.names[name] = true end
+
+-- Whether the steps after place k look at totals or numbers of genes of cells: then it matters which genes are there.
+local function looked_at(list, k)
+  for i = k + 1, #list do
+    if list[i].name == "normalise" or list[i].name == "filter_cells" then return true end
+  end
+  return false
+end
+
+-- A step that can be repeated on other cells: its options with what it learned, and the genes it left, where that matters.
+local function repeatable(list, k, learned, genes)
+  local step = list[k]
+  local chose = step.name == "filter_genes" or step.name == "hvg" or step.name == "de_genes"
+  return { name = step.name, options = learned or step.options, kept = chose and looked_at(list, k) and genes or nil }
+end
+
+local function joined(a, b)
+  local out = {}
+  for _, v in ipairs(a or {}) do out[#out + 1] = v end
+  for _, v in ipairs(b) do out[#out + 1] = v end
+  return out
+end
+
 --- Whether a value is a step.
 function M.is(v) return type(v) == "table" and v.kind == "preparation" and recipe.schema(v) ~= nil and steps[v.name] ~= nil end
 
@@ -234,20 +260,24 @@ function M.is(v) return type(v) == "table" and v.kind == "preparation" and recip
 ---@return table Dataset
 ---@return table[] records
 function M.apply(D, list, may)
-  local parts, records = open(D), {}
+  local parts, records, done = open(D), {}, {}
   local log = parts[1].values == "log1p" or parts[1].values == "log1p of counts"
   local state = { log = log, from_file = log }
   may = may or function() return true end
   local memory = { learned = D.learned }
   for k, step in ipairs(list) do
     local cells, genes = count(parts)
-    local used, note = steps[step.name](parts, step.options, may, state)
+    local used, note, with = steps[step.name](parts, step.options, may, state)
     local cells2, genes2 = count(parts)
     records[k] = { name = brief(step), step = tostring(step), cells = { cells, cells2 }, genes = { genes, genes2 },
       learned_from = used and used.n, note = note }
     if used then learned.record(memory, "prepare." .. step.name, rows_of(used)) end
+    done[k] = repeatable(list, k, with, parts[1].genes)
   end
-  for _, part in ipairs(parts) do part.values = state.log and "log1p" or state.normalised and "normalised" or part.values end
+  for _, part in ipairs(parts) do
+    part.prepared, part.stored = joined(part.prepared, done), part.stored or part.values
+    part.values = state.log and "log1p" or state.normalised and "normalised" or part.values
+  end
   local new = parts[1]
   if #parts > 1 then
     new = setmetatable({}, getmetatable(D))
@@ -256,6 +286,29 @@ function M.apply(D, list, may)
   end
   new.learned = memory.learned
   return new, records
+end
+
+--- The same for other cells: steps with what they learned before (see dynamo.units). Nothing is learned; genes that a step
+--- left out are left out, and those that the file lacks are not missed. Raises EVALUE: no cell is left.
+---@param D table Dataset with single cells
+---@param list table[] { name =, options =, kept = genes or nil } each
+---@param path string
+---@return table Dataset
+function M.replay(D, list, path)
+  if #list == 0 then return D end
+  local parts, state = open(D), {}
+  for _, step in ipairs(list) do
+    if step.kept then
+      local at, there = responses.places(parts[1].genes), {}
+      for _, g in ipairs(step.kept) do there[#there + 1] = at[g] end
+      if #there == 0 then err.raise { code = "EVALUE", file = path, message = "no gene in common with the model" } end
+      take_genes(parts[1], there)
+    elseif step.name == "normalise" or step.name == "log1p" or step.name == "filter_cells" then
+      local ok, e = pcall(steps[step.name], parts, step.options, nil, state)
+      if not ok then err.raise { code = "EVALUE", file = path, message = err.tostring(e) } end
+    end
+  end
+  return parts[1]
 end
 
 --- The Dataset as its file has it: read again if counts were scaled on reading.

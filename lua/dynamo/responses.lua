@@ -15,6 +15,7 @@
 --     control_by  "batch" where deltas are against the controls of the batches of each perturbation, else nil
 --     learned   nil, or what was learned from which rows before (see dynamo.learned)
 --     file      where it comes from                          notes     list of sentences about what was decided
+--     units     what was done to the cells, or nil: see dynamo.units
 local core = require "dynamo.core"
 local err = require "dynamo.error"
 local label = require "dynamo.label"
@@ -137,7 +138,7 @@ end
 function M.new(t)
   local R = setmetatable({ genes = t.genes, contexts = t.contexts, rows = {}, delta = t.delta, mask = t.mask,
     weight = t.weight, kind = t.kind or "effect", cells = t.cells, file = t.file, notes = t.notes or {},
-    control_by = t.control_by }, class)
+    control_by = t.control_by, units = t.units }, class)
   R.learned = t.learned
   R.control = t.control or core.zeros(#R.contexts, #R.genes, "double")
   local known = M.places(R.contexts)
@@ -253,7 +254,7 @@ function class:select(indices)
     mask = self.mask and M.pick(self.mask, indices), weight = self.weight and M.pick(self.weight, indices),
       control = self.control, kind = self.kind,
     cells = move_cells(self.cells, indices), file = self.file, notes = self.notes, learned = learned.named(self),
-    control_by = self.control_by }
+    control_by = self.control_by, units = self.units }
 end
 
 --- All rows, only the genes in `names` (in that order); EVALUE if one is not measured.
@@ -272,7 +273,7 @@ function class:take_genes(names)
     mask = self.mask and self.mask:index(2, list), weight = self.weight and self.weight:index(2, list),
       control = self.control:index(2, list), kind = self.kind,
     cells = cells, file = self.file, notes = self.notes, learned = learned.named(self),
-    control_by = self.control_by }
+    control_by = self.control_by, units = self.units }
 end
 
 -- ---- joining -------------------------------------------------------------------------
@@ -371,7 +372,7 @@ function M.join(parts)
   if #parts == 1 then return parts[1] end
   local contexts = join_contexts(parts)
   local genes, same, notes = join_genes(parts)
-  local t = { genes = genes, rows = {}, kind = parts[1].kind, notes = notes }
+  local t = { genes = genes, rows = {}, kind = parts[1].kind, notes = notes, units = parts[1].units }
   local delta, control, files = {}, {}, {}
   for p, R in ipairs(same) do
     for _, r in ipairs(R.rows) do t.rows[#t.rows + 1] = r end

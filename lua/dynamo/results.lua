@@ -551,26 +551,33 @@ local function write_all(self, part, opts)
   return files
 end
 
+-- Each file into its place, the manifest away first and there last. Of several processes that write one folder one moves
+-- its files at a time, so that the folder has all files of one run.
+local function move_all(files, part, folder)
+  local lock = io.open(folder, "r")
+  if lock then core.flock(lock) end
+  local ok, e = pcall(function()
+    core.remove(folder .. "/manifest.json")
+    for _, f in ipairs(files) do core.rename(part .. "/" .. f, folder .. "/" .. f) end
+  end)
+  if lock then lock:close() end
+  if not ok then error(e, 0) end
+end
+
 --- Write results.csv, predictions.h5ad, model.dynamo, report.html and manifest.json into `folder`, whole or not at all:
---- a folder with a manifest is complete. Raises EIO.
+--- a folder with a manifest is complete, also where several processes write it at once (the last one wins). Raises EIO.
 ---@param folder string
 ---@param opts? table
 ---@return string[] names of the files
 function class:write(folder, opts)
   core.mkdir(folder)
-  local part = ("%s/.part-%.0f"):format(folder, core.time() * 1e6)
-  core.mkdir(part)
+  local part = core.mkdtemp(folder .. "/.part-")
   local ok, files = pcall(write_all, self, part, opts or {})
-  if ok then
-    ok, files = pcall(function()
-      core.remove(folder .. "/manifest.json")
-      for _, f in ipairs(files) do core.rename(part .. "/" .. f, folder .. "/" .. f) end
-      return files
-    end)
-  end
+  local moved, why = ok, files
+  if ok then moved, why = pcall(move_all, files, part, folder) end
   for _, f in ipairs(core.listdir(part)) do core.remove(part .. "/" .. f) end
   core.remove(part)
-  if not ok then error(files, 0) end
+  if not moved then error(why, 0) end
   self.folder, self.report = folder, self.experiment.options.report
   return files
 end

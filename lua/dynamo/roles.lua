@@ -165,14 +165,17 @@ local function no_control(file, name, counts, given)
     likely and ('control="%s"'):format(label.safe(likely)) or nil)
 end
 
--- The column of a file without a name that we know.
+-- The column of a file without a name that we know: of those whose name has the first of some words, the one that tells
+-- most cells apart.
 local function no_column(f, file)
   local names, kind = column_names(f, "obs")
-  local text
-  for _, name in ipairs(names) do
-    for _, w in ipairs { "pert", "guide", "sgrna", "target", "gene", "condition", "knock", "crispr" } do
-      if kind[name] == "text" and name:lower():find(w, 1, true) then text = text or name end
+  local text, most = nil, 0
+  for _, w in ipairs { "pert", "guide", "sgrna", "target", "gene", "condition", "knock", "crispr" } do
+    for _, name in ipairs(text and {} or names) do
+      local levels = kind[name] == "text" and name:lower():find(w, 1, true) and #f:column("obs", name).levels or 0
+      if levels > most then text, most = name, levels end
     end
+    if text then break end
   end
   fail(file, ("no perturbation column (obs has: %s)"):format(#names > 0 and M.some(names) or "no columns"),
     ('perturbation="%s"'):format(text and label.safe(text) or "COLUMN"))

@@ -37,7 +37,9 @@ end
 local function data_of(o, folder, inputs)
   local d = o.data
   if type(d) == "string" or type(d) == "table" and type(d[1]) == "string" then
-    d = require("dynamo.data").read(find_all(d, folder), { counts = o.prepare ~= nil })
+    local symbols = o.symbols and find(o.symbols, folder)
+    inputs[#inputs + 1] = symbols
+    d = require("dynamo.data").read(find_all(d, folder), { counts = o.prepare ~= nil, symbols = symbols })
   end
   if responses.is(d) then
     for path in tostring(d.file or ""):gmatch "[^,%s]+" do inputs[#inputs + 1] = path end

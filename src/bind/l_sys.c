@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -100,7 +101,12 @@ static int sys_term_width(lua_State *L) {
 
 static int sys_stat(lua_State *L) {
   struct stat s;
-  if (stat(luaL_checkstring(L, 1), &s) != 0) return 0;
+  if (stat(luaL_checkstring(L, 1), &s) != 0) {
+    lua_pushnil(L);
+    lua_pushstring(L, errno == ENOENT || errno == ENOTDIR ? "no such file"
+                                                          : strerror(errno));
+    return 2;
+  }
   lua_createtable(L, 0, 3);
   lua_pushstring(L, S_ISREG(s.st_mode)   ? "file"
                     : S_ISDIR(s.st_mode) ? "directory"
@@ -110,6 +116,29 @@ static int sys_stat(lua_State *L) {
   lua_setfield(L, -2, "size");
   lua_pushnumber(L, (lua_Number)s.st_mtime);
   lua_setfield(L, -2, "mtime");
+  return 1;
+}
+
+/* A new folder with a name that no other process has, on any machine. */
+static int sys_mkdtemp(lua_State *L) {
+  size_t n;
+  const char *before = luaL_checklstring(L, 1, &n);
+  char *path = lua_newuserdatauv(L, n + 7, 0);
+  memcpy(path, before, n);
+  memcpy(path + n, "XXXXXX", 7);
+  if (!mkdtemp(path)) return fail_on(L, "cannot be created", path);
+  lua_pushstring(L, path);
+  return 1;
+}
+
+/* Wait until no other process holds the open file; closing it lets it go. */
+static int sys_flock(lua_State *L) {
+  FILE **f = luaL_checkudata(L, 1, "FILE*"); /* in both Luas the first member */
+  int held = -1;
+  if (*f) do
+      held = flock(fileno(*f), LOCK_EX);
+    while (held != 0 && errno == EINTR);
+  lua_pushboolean(L, held == 0);
   return 1;
 }
 
@@ -208,6 +237,8 @@ static const luaL_Reg funcs[] = {
     {"term_width", sys_term_width},
     {"stat", sys_stat},
     {"mkdir", sys_mkdir},
+    {"mkdtemp", sys_mkdtemp},
+    {"flock", sys_flock},
     {"listdir", sys_listdir},
     {"rename", sys_rename},
     {"remove", sys_remove},

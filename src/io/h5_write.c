@@ -12,14 +12,44 @@
 
 #include "io/h5_lib.h"
 
-static DYN_STATUS poison(dyn_h5 *f, const char *member, dyn_err *e) {
-  char why[300];
+/* "... error message = 'No space left on device', ..." of a failed write. */
+static herr_t of_the_system(unsigned n, const H5E_error2_t *err, void *ud) {
+  static const char before[] = "error message = '";
+  const char *p = err->desc ? strstr(err->desc, before) : NULL;
+  (void)n;
+  if (!p) return 0;
+  p += sizeof before - 1;
+  snprintf(ud, 100, "%.*s", (int)strcspn(p, "'"), p);
+  return 1;
+}
+
+/*
+** Why the last call of the library failed: "(No space left on device)", else
+** what the library says, or "". The next call forgets it.
+*/
+static void reason(const dyn_h5 *f, char why[300]) {
+  char text[100] = "";
   dyn_err lib;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, of_the_system, text);
   dyn_status st = dyn_h5_broken(f, &lib, NULL);
   const char *from = st == DYN_OK ? NULL : strchr(lib.msg, '(');
-  snprintf(why, sizeof why, "%s", from ? from : "");
+  if (*text)
+    snprintf(why, 300, "(%s)", text);
+  else
+    snprintf(why, 300, "%s", from ? from : "");
+}
+
+static DYN_STATUS poisoned(dyn_h5 *f, const char *member, const char *why,
+                           dyn_err *e) {
   f->poisoned = true;
-  return dyn_h5_fail(f, e, DYN_EIO, member, "cannot be written %s", why);
+  return dyn_h5_fail(f, e, DYN_EIO, member, "cannot be written%s%s",
+                     *why ? " " : "", why);
+}
+
+static DYN_STATUS poison(dyn_h5 *f, const char *member, dyn_err *e) {
+  char why[300];
+  reason(f, why);
+  return poisoned(f, member, why, e);
 }
 
 static DYN_STATUS writable(const dyn_h5 *f, const char *member, dyn_err *e) {
@@ -339,10 +369,13 @@ DYN_STATUS dyn_h5_put_attr_bool(dyn_h5 *f, const char *path, const char *name,
 DYN_STATUS dyn_h5_seal(dyn_h5 *f, dyn_err *e) {
   dyn_status st = writable(f, NULL, e);
   if (st != DYN_OK) return st;
+  char why[300] = "";
   bool flushed = H5Fflush(f->file, H5F_SCOPE_GLOBAL) >= 0;
+  if (!flushed) reason(f, why);
   bool closed = H5Fclose(f->file) >= 0;
+  if (flushed && !closed) reason(f, why);
   f->file = -1;
-  return flushed && closed ? DYN_OK : poison(f, NULL, e);
+  return flushed && closed ? DYN_OK : poisoned(f, NULL, why, e);
 }
 
 static DYN_STATUS trouble(dyn_h5 *f, int why, dyn_err *e) {

@@ -442,7 +442,7 @@ DYN_STATUS dyn_safetensors_open(dyn_safetensors *s, const char *path,
   uint64_t size = 0;
   char *text = NULL;
   dyn_status st = DYN_OK;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return trouble(path, e);
   if (fstat(fd, &info) != 0) {
     st = trouble(path, e);
@@ -498,7 +498,7 @@ DYN_STATUS dyn_safetensors_read(const dyn_safetensors *s, const char *path,
     return dyn_fail(e, DYN_EFORMAT, "%.200s: %s needs %s, limit %s", path,
                     called(s, i, who), dyn_bytes(b1, need),
                     dyn_bytes(b2, (double)limit));
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return trouble(path, e);
   dyn_status st = dyn_tensor_new(t, type, x->ndim, x->size, e);
   if (st == DYN_EVALUE) st = DYN_EFORMAT;

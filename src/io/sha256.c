@@ -60,7 +60,7 @@ static dyn_status feed(void *c, updater more, const char *path, int64_t from,
   };
   dyn_status st = DYN_OK;
   int64_t n = -1;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   unsigned char *buf = dyn_alloc(ROOM, 1);
   if (!buf) {
     st = dyn_fail(e, DYN_ENOMEM, "%s: out of memory", path);

@@ -70,6 +70,10 @@ static dyn_status slurp(int fd, const char *path, size_t most, size_t limit,
   struct stat s;
   if (fstat(fd, &s) != 0) return sys_error(path, e);
   if (S_ISDIR(s.st_mode)) return errno = EISDIR, sys_error(path, e);
+  if (fd != STDIN_FILENO && !S_ISREG(s.st_mode))
+    return dyn_fail(e, DYN_EFORMAT,
+                    "%.300s: a %s, not a file; save it to a file first", path,
+                    S_ISCHR(s.st_mode) ? "device" : "pipe");
   size_t step = 1 << 16;
   if (S_ISREG(s.st_mode)) step = (size_t)s.st_size + 1;
   if (most < step) step = most;
@@ -92,7 +96,7 @@ static dyn_status slurp(int fd, const char *path, size_t most, size_t limit,
 dyn_status dyn_text_raw(const char *path, size_t head, size_t limit,
                         dyn_text *out, dyn_err *e) {
   bool input = strcmp(path, "-") == 0;
-  int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+  int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return sys_error(path, e);
   if (!limit) limit = dyn_text_limit();
   dyn_status st = slurp(fd, path, head ? head : SIZE_MAX, limit, out, e);

@@ -1,5 +1,5 @@
 # Fuzzing: one target per parser, with clang's libFuzzer and the sanitizers. HDF5 itself is the system's, without them.
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 1800
 FUZZ_CC      ?= clang
 FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS    = -std=c11 -D_GNU_SOURCE -O1 -g -Isrc -fno-sanitize-recover=undefined -Wno-pass-failed \
@@ -13,10 +13,10 @@ FUZZ_TEST_SECONDS ?= 20
 $(BUILD)/fuzz/obj/%.o: src/%.c $(wildcard src/io/*.h src/core/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
-$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_OBJ)
+$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(FUZZ_OBJ)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_OBJ) $(FUZZ_LIBS)
 
-##fuzz          every parser for FUZZ_SECONDS (60) under libFuzzer, FUZZ_JOBS at a time; needs clang
+##fuzz          every parser for FUZZ_SECONDS (1800) under libFuzzer, FUZZ_JOBS at a time; goes on where it was; needs clang
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
 	@sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_JOBS) $(FUZZERS)
 ##fuzz-smoke    the seeds, the files of old findings, then FUZZ_TEST_SECONDS (20) each; what make test runs

@@ -151,3 +151,27 @@ test("files: CSV, costs, Markdown, a report; an annotation that saw the answer i
   for _, f in ipairs(core.listdir(folder)) do core.remove(folder .. "/" .. f) end
   core.remove(folder)
 end)
+
+test("steps of preparation and symbols, as an experiment has them", function()
+  local path, symbols = os.tmpname() .. ".h5ad", os.tmpname() .. ".tsv"
+  local cells, pert, names, vectors = {}, {}, {}, core.randn(5, 12, 3)
+  for i = 1, 52 do cells[i], pert[i] = "c" .. i, i % 13 == 0 and "control" or ("g%02d"):format(i % 13) end
+  for j = 1, 12 do names[j] = ("g%02d"):format(j) end
+  core.h5ad_write(path, { x = core.sparse_from_dense((core.rand(3, 52, 12) * 20):floor()), obs_names = cells, var_names = names,
+    obs = { { name = "perturbation", values = pert } } })
+  core.write_file(symbols, "symbol\tprev_symbol\nNEW1\tg01\n")
+  names[1] = "NEW1"
+  local prepare = require "dynamo.prepare"
+  local e = embedding.new { genes = names, values = vectors, source = "v" }
+  local o = { data = path, symbols = symbols, embeddings = { v = e }, model = model.koopman(small), draws = 200, controls = {},
+    prepare = { prepare.normalise {}, prepare.log1p {}, prepare.hvg { n = 7 } },
+    split = split.unseen_genes { test = 0.3, validate = 0 } }
+  local c = compare.compare(o):run { quiet = true, silent = true, write = false }
+  os.remove(path)
+  os.remove(symbols)
+  assert(#c.R.genes < 12 and #c.results.R.preparation == 3 and table.concat(c.results.R.genes) == table.concat(c.R.genes))
+  assert(#c.R:where(function(r) return r.perturbation == "NEW1" end) == 1)
+  raises("prepare: 1 is no step", compare.compare, { data = "x.h5ad", embeddings = { e }, prepare = { 1 } })
+  raises("prepare: needs cells", make, { prepare = { prepare.log1p {} } })
+  raises("symbols: for data that are named by file", make, { symbols = "x.tsv" })
+end)

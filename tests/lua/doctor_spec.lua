@@ -35,7 +35,7 @@ test("cells: few controls, one cell per perturbation, counts, genes that are not
     assert(found(r, "warning", "2 of 3 perturbations have one cell: A, Z").hint == "min_cells = 10")
     found(r, "warning", "has 2 control cells")
     found(r, "note", "raw counts")
-    found(r, "note", "1 perturbed genes are not measured: Z")
+    found(r, "note", "1 of 3 perturbed genes not measured: Z")
     found(r, "note", "memory: ")
     assert(r.findings[1].level == "warning" and doctor.main(path) == 0)
   end)
@@ -173,7 +173,8 @@ test("time and memory: estimated from short fits, within a factor of three of th
     local exp = experiment { data = path, embedding = vectors(genes), draws = 200,
       model = require("dynamo.model").koopman { members = 1, epochs = 8, latent = 2, hidden = 4, rank = 1 } }
     local f = found(doctor.examine(exp), "note", "a run takes about ")
-    local amount = tonumber(f.message:match "and ([%d.]+) GiB of memory") * 2 ^ 30
+    local number, unit = f.message:match "and ([%d.]+) (%ai)B of memory"
+    local amount = tonumber(number) * (unit == "Gi" and 2 ^ 30 or 2 ^ 20)
     exp:run { quiet = true, silent = true, write = false }
     assert(amount / require("dynamo.cost").peak() < 3 and require("dynamo.cost").peak() / amount < 3, amount)
     local seconds = require("dynamo.estimate").seconds(require("dynamo.runner").plan(exp))
@@ -181,4 +182,27 @@ test("time and memory: estimated from short fits, within a factor of three of th
   end)
   local words = require("dynamo.estimate").words
   assert(words(0.1) == "1 s" and words(120) == "2.0 min" and words(9000) == "2.5 h")
+end)
+
+test("a script that runs its experiments itself is stopped at the first, which is examined", function()
+  local path, data_path = os.tmpname() .. ".lua", os.tmpname() .. ".tsv"
+  core.write_file(data_path, "perturbation\tgene\tvalue\nA\tx\t1\nB\tx\t2\nC\tx\t3\n")
+  core.write_file(path, ([[
+    local dynamo = require "dynamo"
+    local exp = dynamo.experiment { name = "inside", data = %q, embedding = dynamo.embed.random { dim = 2 } }
+    exp:run { quiet = true }
+    error "it went on"]]):format(data_path))
+  local r = require("dynamo.doctor").examine(path)
+  assert(r.findings[#r.findings].level == "note")
+  local said, went_on
+  for _, f in ipairs(r.findings) do
+    said = said or f.message:find("the script runs its experiments itself: 'inside', the first, is examined", 1, true)
+    went_on = went_on or f.message:find "it went on"
+  end
+  assert(said and not went_on and require("dynamo.experiment").before_run == nil)
+  core.write_file(path, 'error "of the script"')
+  r = require("dynamo.doctor").examine(path)
+  assert(#r.findings == 1 and r.findings[1].message:find "of the script")
+  os.remove(path)
+  os.remove(data_path)
 end)

@@ -52,6 +52,53 @@ test("inspect: formats that are not read name the way out", function()
   has(described("text", { read_table = function() return { names = { "a", "b" }, n = 3 } end }), "columns       a, b")
 end)
 
+-- Lines about a file of cells with these obs columns.
+local function of_cells(obs)
+  local path, names = os.tmpname() .. ".h5ad", {}
+  for i = 1, 4 do names[i] = "c" .. i end
+  core.h5ad_write(path, { x = core.sparse_from_dense(core.full(1, 4, 2)), obs_names = names, var_names = { "A", "B" }, obs = obs })
+  local ok, lines = pcall(inspect.describe, path)
+  os.remove(path)
+  if not ok then error(lines, 0) end
+  return (table.concat(lines, "\n"):gsub(path:gsub("%p", "%%%0"), "F"))
+end
+
+test("inspect: a file without perturbations gets lines that run, and its columns are listed once", function()
+  local text = of_cells { { name = "batch", values = { "a", "", "a", "" } } }
+  has(text, "batch (2: '' 2, a 2)")
+  has(text, "not read      no perturbation column\n")
+  has(text, '\n  read          dynamo.data.read("F", { perturbation = false }) -- if every cell is a control')
+  text = of_cells { { name = "perturbation_kind", values = { "i", "i", "i", "i" } },
+    { name = "my_perturbation_id", values = { "A-1", "B-1", "NTC", "A-1" } } }
+  has(text, 'dynamo.data.read("F", { perturbation="my_perturbation_id" }) -- perhaps')
+  assert(not text:find("obs has", 1, true))
+  text = of_cells { { name = "perturbation", values = { "x", "y", "z", "negative" } } }
+  has(text, 'dynamo.data.read("F", { control="negative" })')
+end)
+
+test("inspect: missing numbers are missing, not nan", function()
+  local nan = 0 / 0
+  local text = of_cells { { name = "n", values = core.tensor({ 1, nan, 3, 4 }, "double") },
+    { name = "m", values = core.tensor({ nan, nan, nan, nan }, "double") } }
+  has(text, "n (numbers 1 .. 4, 1 missing)")
+  has(text, "m (all missing)")
+end)
+
+test("inspect: tables say what they are for; samples named by numbers are columns", function()
+  local path = os.tmpname()
+  local function of(content)
+    core.write_file(path, content)
+    return (table.concat(inspect.describe(path), "\n"):gsub(path:gsub("%p", "%%%0"), "F"))
+  end
+  has(of "symbol\tprev_symbol\nA\tOLDA\nB\tOLDB\n", 'dynamo.data.read(FILE, { symbols = "F" })')
+  has(of "symbol\tentrez\tsummary\nA\t12\ta long text about it\nB\t13\tanother text here\n", 'dynamo.embed.text { texts = "F" }')
+  local text = of "gene\t0\t2\t4\nA\t1.5\t2\t3\nB\t1\t2.5\t3\nC\t2\t2\t2\n"
+  has(text, 'dynamo.embed.coexpression { expression = "F" }')
+  has(text, 'dynamo.data.read("F", { rows = "genes" })')
+  has(of "# Notes\n\nwords, and more\nand more words, here, and\n", "that is no table")
+  os.remove(path)
+end)
+
 local folder = os.getenv "DYNAMO_TEST_DATA" or "../shared/data"
 local path = folder .. "/cells/norman_mcfaline_500genes.h5ad"
 if core.h5_open and core.stat(path) then

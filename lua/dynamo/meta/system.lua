@@ -35,10 +35,20 @@ message. Wrong arguments raise strings, as in Lua itself. See dynamo.error.]],
     doc = [[Columns of the terminal: COLUMNS, else what it says, else 80.]],
   },
   ["stat"] = {
-    sig = [[core.stat(path) -> { type, size, mtime } or nil]],
-    doc = [[type is "file", "directory" or "other"; size in bytes, mtime in seconds since 1970. nil: there is none.]],
+    sig = [[core.stat(path) -> { type, size, mtime } or nil, reason]],
+    doc = [[type is "file", "directory" or "other"; size in bytes, mtime in seconds since 1970. nil: there is none, or the
+reason why it cannot be looked at.]],
   },
   ["mkdir"] = { sig = [[core.mkdir(path)]], doc = [[Make a folder and those above it; one that exists is fine.]] },
+  ["mkdtemp"] = {
+    sig = [[core.mkdtemp(prefix) -> path]],
+    doc = [[Make a folder PREFIXxxxxxx of a name that nothing has, for this user alone. Raises EIO.]],
+  },
+  ["flock"] = {
+    sig = [[core.flock(file) -> boolean]],
+    doc = [[Wait until no other process holds the open file (of io.open; a folder will do), then hold it until it is closed.
+false: the file system has no such locks.]],
+  },
   ["listdir"] = { sig = [[core.listdir(path) -> list]], doc = [[The names in a folder, sorted.]] },
   ["rename"] = { sig = [[core.rename(from, to)]], doc = [[Give a file another name; an old file of that name goes.]] },
   ["remove"] = { sig = [[core.remove(path)]], doc = [[Remove a file or an empty folder; none is fine.]] },
