@@ -12,7 +12,7 @@ local M = { schema = {} }
 -- What opens files; specs replace them.
 M._open = function(path, kind, o)
   if kind == "mex" then return require("dynamo.mex").open(path, o) end
-  if not o or o.isolate ~= false then core.h5_probe(path) end
+  if not o or o.isolate ~= false then core.h5_probe(path, { cell_names = false }) end
   return core.h5_open(path, o and { genome = o.genome })
 end
 M._long = function(path, o) return core.read_long(path, o) end
@@ -119,6 +119,7 @@ local function rows_of(x) return (core.is_sparse(x) or type(x) == "table") and x
 -- Stop at values that are not finite, or note that they will be masked.
 local function check_finite(f, file, o, info, genes, notes)
   if not info.nonfinite or info.nonfinite == 0 then return false end
+  if o.isolate and type(f) == "userdata" then core.h5_probe(file) end -- now with the names of the cells
   local cells = f:names "obs"
   local where = ("first at cell '%s', gene '%s'"):format(label.safe(cells[info.row] or "?"),
     label.safe(genes[info.col] or "?"))

@@ -28,14 +28,23 @@ DYN_STATUS dyn_h5ad_open(dyn_h5ad **a, const char *path, const char *genome,
                          size_t limit, dyn_err *e);
 void dyn_h5ad_close(dyn_h5ad *a); /* NULL is fine */
 
+/* How a file is tried; zeros are the defaults. */
+typedef struct dyn_h5ad_probing {
+  size_t memory;      /* bytes for the child (80% of the machine's memory) */
+  int seconds;        /* of CPU time (600) */
+  bool no_cell_names; /* for callers that will not read them either */
+} dyn_h5ad_probing;
+
 /*
 ** Open the file in a child process and let the library do there all that it
-** would do here: names, columns, X, raw, layers. DYN_EFORMAT if that crashes,
-** takes over 'seconds' of CPU time, or if the file does not open; other members
-** that are wrong are not reported. Not for parallel regions. Time: that of the
+** would do here: names, columns, X, raw, layers. The child can read and compute,
+** not write (h5_cage.h); it has 512 MiB and 256 bytes per cell and gene, for a
+** matrix that we cannot unpack all of 'memory'. DYN_EFORMAT if it crashes, takes
+** over its time, or if the file does not open; other members that are wrong are
+** not reported. 'o' may be NULL. Not for parallel regions. Time: that of the
 ** names and columns; of a matrix only if we cannot unpack it ourselves.
 */
-DYN_STATUS dyn_h5ad_probe(const char *path, size_t limit, int seconds,
+DYN_STATUS dyn_h5ad_probe(const char *path, const dyn_h5ad_probing *o,
                           dyn_err *e);
 
 /* The file behind it, borrowed. */
