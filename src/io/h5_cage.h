@@ -10,9 +10,9 @@
 
 /*
 ** Lock up this process for good: 'most' bytes of address space beyond those it
-** has, 'seconds' of CPU time, no core, nothing written to files; on Linux its
-** open files are closed, and it has no other system call than those of memory,
-** of reading and of opening files to read (EPERM). False if the kernel has no such filter: limits only.
+** has, 'seconds' of CPU time, no core, nothing written to files; on Linux no
+** other system call than those of memory, of reading and of opening files to
+** read (EPERM). False if the kernel has no such filter: limits only.
 */
 bool dyn_cage(size_t most, int seconds);
 /* Until told otherwise, of these 'most' bytes 'now' may be used. */
