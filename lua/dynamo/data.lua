@@ -6,6 +6,7 @@ local label = require "dynamo.label"
 local options = require "dynamo.options"
 local responses = require "dynamo.responses"
 local roles = require "dynamo.roles"
+local stream = require "dynamo.stream"
 
 local M = { schema = {} }
 
@@ -94,23 +95,6 @@ local function matrix(f, o, notes)
   end
   notes[#notes + 1] = "X has negative values: used as it is, as scaled expression"
   return x, info, "var"
-end
-
--- The matrix left in its file: what its first cells look like, and a check that all others look so.
-local function streamed(f, o)
-  local B = require("dynamo.stream").open(f, o.layer, type(o.stream) == "table" and o.stream or {})
-  local info, path = B:peek(), f:path()
-  local counts = info.integers and not info.negative
-  B = B:checked(function(i, first)
-    if i.nonfinite > 0 then
-      fail(path, ("%s: NaN or infinite at cell %s"):format(o.layer or "X", commas(first + i.row - 1)), "read it without stream")
-    end
-    if (counts and not i.integers) or (i.negative and not info.negative) then
-      fail(path, ("%s: the first cells are %s, those from %s on are not"):format(o.layer or "X",
-        counts and "counts" or "not negative", commas(first)), "read it without stream")
-    end
-  end)
-  return B, info, o.layer == "raw" and "raw" or "var"
 end
 
 -- The matrix as one that has rows compressed.
@@ -218,7 +202,7 @@ local function read_h5(path, o, word)
   D.context = roles.context(f, path, o, notes)
   D.batch, D.batches = roles.batch(f, path, o)
   D.parts = roles.split(f, path, o)
-  local x, info, axis = (o.stream and streamed or matrix)(f, o, notes)
+  local x, info, axis = (o.stream and stream.matrix or matrix)(f, o, notes)
   local raw
   D.genes, x, raw = rename_genes(f, path, o, x, axis, notes)
   D.nonfinite = check_finite(f, path, o, info, raw, notes)
@@ -370,6 +354,13 @@ local function cells_of(D, groups, of, t)
   return { x = #keep == D.n and D.x or D.x:index(1, keep), row_of = row_of, context_of = context_of, index = keep }
 end
 
+-- Models look at some cells of each perturbation and at more controls: kept while the pass over all of them goes by.
+local function keep_cells(x, groups, of)
+  local control = {}
+  for g, group in ipairs(groups) do control[g] = group.perturbation == "control" end
+  x:keep(of, #groups, { most = stream.MOST, often = 16, large = control })
+end
+
 local function h5_responses(D, o)
   local groups, of, missing = groups_of(D)
   D.need_control = true
@@ -377,7 +368,9 @@ local function h5_responses(D, o)
     D.told = true
     D.notes[#D.notes + 1] = ("%s rows without perturbation or context are left out"):format(commas(missing))
   end
+  if stream.is(D.x) and D.kind == "cells" then keep_cells(D.x, groups, of) end
   local means, W = rows_of(D.x):group_means(of, #groups), nil
+  D.nonfinite = D.nonfinite or stream.is(D.x) and D.x:nonfinite() > 0
   for _, g in ipairs(groups) do g.cells = D.counts and D.counts:get(g.first) or nil end
   if D.nonfinite then means, W = clean(means) end
   local function layer(m) return (core.is_sparse(m) and m or core.sparse_from_dense(m)):group_means(of, #groups) end

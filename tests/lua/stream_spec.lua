@@ -166,3 +166,52 @@ test("what cannot be streamed is said in a sentence", function()
     raises("NaN or infinite at cell 450", function() dynamo.data.read(path, { stream = little }):responses() end)
   end)
 end)
+
+test("cells that were kept while the responses were computed are not read again", function()
+  with_file(forms.sparse, function(path)
+    local D = dynamo.data.read(path, { stream = true })
+    local R, S = D:responses(), dynamo.data.read(path):responses()
+    local before, list = D.x:cost().shards, {}
+    for i, row in ipairs(R.cells.row_of) do if row < 3 then list[#list + 1] = i end end
+    local t = core.randn(3, GENES, 5)
+    assert(near(R.cells.x:index(1, list):matmul(t), S.cells.x:index(1, list):matmul(t), 1e-5))
+    local seen = {}
+    R.cells.x:index(1, list):index(2, { 4, 2 }):each(function(part, places)
+      for i, p in ipairs(places) do seen[p] = part:index(1, { i }) end
+    end, { shuffle = 5 })
+    local expected = dense(S.cells.x:index(1, list):index(2, { 4, 2 }))
+    for p = 1, #list do assert(near(dense(seen[p]), expected:rows(p, p), 1e-6), p) end
+    assert(D.x:cost().shards == before and #R.cells.x:known(list) == #list)
+    local embedding = dynamo.embed.random { dim = 8 }:build { genes = R.genes, seed = 1 }
+    dynamo.model.koopman { latent = 4, rank = 2, epochs = 2 }:fit { responses = R, train = { 1, 2, 3, 4 }, validate = {},
+      embedding = embedding, seed = 1 }
+    assert(D.x:cost().shards == before)
+  end)
+end)
+
+test("no more cells are kept than the memory of the stream holds", function()
+  with_file(forms.sparse, function(path)
+    local D = dynamo.data.read(path, { stream = little }) -- 64 KiB: 252 cells of 260 bytes
+    local R = D:responses()
+    local all, before = {}, D.x:cost().shards
+    for i = 1, #R.cells.row_of do all[i] = i end
+    local known = R.cells.x:known(all)
+    assert(#known > 200 and #known <= 252, #known)
+    R.cells.x:index(1, known):matmul(core.randn(3, GENES, 2))
+    assert(D.x:cost().shards == before)
+    R.cells.x:matmul(core.randn(3, GENES, 2))
+    assert(D.x:cost().shards > before)
+  end)
+end)
+
+test("values that are not finite are masked in streamed data as in memory", function()
+  with_file(function(x)
+    x = x + 0
+    x:rows(450, 450):narrow(2, 7, 7):fill_(0 / 0)
+    return core.sparse_from_dense(x * 0.5)
+  end, function(path)
+    local function read(how) return dynamo.data.read(path, { stream = how, nonfinite = "mask" }):responses() end
+    local R, S = read(little), read(nil)
+    assert(R.mask and S.mask and same(R.mask, S.mask) and near(R.delta, S.delta, 1e-7) and not R.cells)
+  end)
+end)
