@@ -28,10 +28,15 @@ M.schema.each = {
 local class = {}
 
 -- What a streamed matrix cannot do is said by name.
-class.__index = function(_, key)
-  if class[key] ~= nil or type(key) ~= "string" then return class[key] end
-  err.raise { code = "EVALUE", message = ("a streamed matrix has no '%s'"):format(key), hint = "read the file without stream" }
+local function only(methods)
+  return function(_, key)
+    if methods[key] ~= nil or type(key) ~= "string" then return methods[key] end
+    err.raise { code = "EVALUE", message = ("a streamed matrix has no '%s'"):format(key), hint = "read the file without stream" }
+  end
 end
+class.__index = only(class)
+local joined = {} -- several below one another
+joined.__index = only(joined)
 
 class.__tostring = function(B)
   return ("Streamed(%dx%d, %d cells at a time)"):format(B:size(1), B:size(2), B.shard)
@@ -80,7 +85,7 @@ function M.matrix(f, o)
 end
 
 --- Whether x is a streamed matrix.
-function M.is(x) return type(x) == "table" and getmetatable(x) == class end
+function M.is(x) return type(x) == "table" and (getmetatable(x) == class or getmetatable(x) == joined) end
 
 --- Cells (1) or genes (2).
 function class:size(axis)
@@ -312,5 +317,98 @@ function class:nonfinite() return self.found.nonfinite end
 --- What passes have cost: seconds waited for the file, seconds the reading thread worked, shards and entries given.
 ---@return table { waited, busy, shards, entries }
 function class:cost() return self.source:cost() end
+
+-- ---- several files --------------------------------------------------------------------------
+
+joined.__tostring = function(J) return ("Streamed(%dx%d, %d files)"):format(J:size(1), J:size(2), #J.parts) end
+joined.matmul, joined.group_means = class.matmul, class.group_means
+
+-- parts[p] has the rows at places[p] of the whole.
+local function whole(parts, places)
+  local n = 0
+  for _, list in ipairs(places) do n = n + #list end
+  return setmetatable({ parts = parts, places = places, rows = n, genes = parts[1]:size(2) }, joined)
+end
+
+--- Streamed matrices with the same genes below one another; a pass reads one after the other.
+---@param parts table[]
+---@return table J  with the methods of a streamed matrix, except keep
+function M.join(parts)
+  local places, first = {}, 0
+  for p, B in ipairs(parts) do
+    places[p] = upto(B:size(1), first)
+    first = first + B:size(1)
+  end
+  return whole(parts, places)
+end
+
+function joined:size(axis) return axis == 1 and self.rows or self.genes end
+
+-- Part and row in it of every row.
+local function origin(J)
+  local part, row = {}, {}
+  for p, list in ipairs(J.places) do
+    for k, place in ipairs(list) do part[place], row[place] = p, k end
+  end
+  return part, row
+end
+
+local function each_part(J, f)
+  local parts = {}
+  for p, B in ipairs(J.parts) do parts[p] = f(B, p) end
+  return whole(parts, J.places)
+end
+
+function joined:index(axis, list)
+  if axis == 2 then return each_part(self, function(B) return B:index(2, list) end) end
+  local part, row = origin(self)
+  local rows, places, parts = {}, {}, {}
+  for p = 1, #self.parts do rows[p], places[p] = {}, {} end
+  for i, k in ipairs(list) do
+    table.insert(rows[part[k]], row[k])
+    table.insert(places[part[k]], i)
+  end
+  for p, B in ipairs(self.parts) do parts[p] = B:index(1, rows[p]) end
+  return whole(parts, places)
+end
+
+function joined:merge_cols(map, n) return each_part(self, function(B) return B:merge_cols(map, n) end) end
+function joined:per_cell(f, genes) return each_part(self, function(B) return B:per_cell(f, genes) end) end
+
+function joined:each(f, opts)
+  for p, B in ipairs(self.parts) do
+    local places = self.places[p]
+    if #places > 0 then
+      B:each(function(x, rows)
+        local mine = {}
+        for i, k in ipairs(rows) do mine[i] = places[k] end
+        f(x, mine)
+      end, opts)
+    end
+  end
+end
+
+function joined:known(list)
+  local part, row = origin(self)
+  local of, out = {}, {}
+  for p = 1, #self.parts do of[p] = { rows = {}, at = {} } end
+  for _, i in ipairs(list) do
+    local o = of[part[i]]
+    o.rows[#o.rows + 1], o.at[row[i]] = row[i], i
+  end
+  for p, B in ipairs(self.parts) do
+    for _, k in ipairs(B:known(of[p].rows)) do out[#out + 1] = of[p].at[k] end
+  end
+  table.sort(out)
+  return out
+end
+
+function joined:cost()
+  local sum = { waited = 0, busy = 0, shards = 0, entries = 0 }
+  for _, B in ipairs(self.parts) do
+    for k, v in pairs(B:cost()) do sum[k] = sum[k] + v end
+  end
+  return sum
+end
 
 return M

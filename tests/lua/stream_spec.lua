@@ -215,3 +215,28 @@ test("values that are not finite are masked in streamed data as in memory", func
     assert(R.mask and S.mask and same(R.mask, S.mask) and near(R.delta, S.delta, 1e-7) and not R.cells)
   end)
 end)
+
+test("several streamed files are one, as in memory", function()
+  with_file(forms.sparse, function(one)
+    with_file(function(x) return core.sparse_from_dense((x * 2):index(2, (function()
+      local back = {}
+      for j = 1, GENES do back[j] = GENES + 1 - j end
+      return back
+    end)())) end, function(two)
+      local function read(how) return dynamo.data.read({ one, two }, { stream = how }):responses() end
+      local R, S, t = read(little), read(nil), core.randn(3, GENES, 5)
+      assert(stream.is(R.cells.x) and #R.rows == #S.rows and near(R.delta, S.delta, 1e-7))
+      assert(near(R.cells.x:matmul(t), S.cells.x:matmul(t), 1e-4) and R.cells.x:size(1) == 2 * CELLS)
+      local list = { 1200, 3, 3, 700, 601, 600 }
+      local part, in_memory = R.cells.x:index(1, list), S.cells.x:index(1, list)
+      assert(near(part:matmul(t), in_memory:matmul(t), 1e-4) and part:size(1) == 6 and tostring(part):find "2 files")
+      assert(near(part:index(2, { 5, 1 }):matmul(t:rows(1, 2)), in_memory:index(2, { 5, 1 }):matmul(t:rows(1, 2)), 1e-4))
+      assert(near(part:group_means({ 1, 2, 2, 1, 0, 1 }, 2), in_memory:group_means({ 1, 2, 2, 1, 0, 1 }, 2), 1e-6))
+      local map = {}
+      for j = 1, GENES do map[j] = (j - 1) % 10 + 1 end
+      assert(near(part:merge_cols(map, 10):matmul(t:rows(1, 10)), in_memory:merge_cols(map, 10):matmul(t:rows(1, 10)), 1e-4))
+      assert(#R.cells.x:known(list) > 0 and R.cells.x:cost().shards > 0)
+      raises("has no 'topk'", function() return part:topk(3) end)
+    end)
+  end)
+end)
