@@ -17,7 +17,7 @@ M.MOST = 256
 
 M.schema.open = {
   memory = { default = 268435456, type = "integer", min = 65536,
-    help = "bytes held of the matrix at a time (the cells in hand and three shards ahead), and as many of cells that are kept" },
+    help = "bytes held of the matrix at a time (cells in hand, three shards ahead), and as many of cells that are kept" },
 }
 
 M.schema.each = {
@@ -31,7 +31,8 @@ local class = {}
 local function only(methods)
   return function(_, key)
     if methods[key] ~= nil or type(key) ~= "string" then return methods[key] end
-    err.raise { code = "EVALUE", message = ("a streamed matrix has no '%s'"):format(key), hint = "read the file without stream" }
+    err.raise { code = "EVALUE", message = ("a streamed matrix has no '%s'"):format(key),
+      hint = "read the file without stream" }
   end
 end
 class.__index = only(class)
@@ -62,7 +63,9 @@ function M.open(f, name, opts)
     rows_of = false, expect = false, memory = o.memory, kept = {}, found = { nonfinite = 0 } }, class)
 end
 
-local function fail(B, message, ...) err.raise { code = "EFORMAT", file = B.file, message = message:format(...), hint = "read it without stream" } end
+local function fail(B, message, ...)
+  err.raise { code = "EFORMAT", file = B.file, message = message:format(...), hint = "read it without stream" }
+end
 
 --- The matrix of a data set left in its file, what its first cells look like, and the axis of its genes. Every pass checks that
 --- all other cells look so; NaN and infinite values are an error, or counted (nonfinite="mask").

@@ -146,13 +146,15 @@ typedef struct dyn_h5ad_content {
   const dyn_h5ad_field *obs, *var;
   size_t nobs, nvar;
   const dyn_h5ad_part *layer; /* same shape as x */
-  size_t nlayer;
+  const dyn_h5ad_part *obsm;  /* a row per cell, any number of columns */
+  const dyn_h5ad_part *varm;  /* a row per gene */
+  size_t nlayer, nobsm, nvarm;
   const dyn_textlist *uns_key, *uns_value; /* may be NULL */
 } dyn_h5ad_content;
 
 /*
 ** Write 'c' as anndata 0.8 does: float32, CSR or dense; index "_index" of
-** strings; gzip. Layers and uns sorted by name, columns in their order: same
+** strings; gzip. Layers, obsm, varm, uns sorted by name, columns in their order: same
 ** content, same bytes. The file is old or new, never half. DYN_ESHAPE,
 ** DYN_EVALUE (names), DYN_EIO.
 */

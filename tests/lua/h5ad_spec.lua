@@ -59,6 +59,24 @@ test("what is written is read", function()
   end)
 end)
 
+test("obsm and varm have rows of cells and genes, and any number of columns", function()
+  local path, c = temporary ".h5ad", content()
+  c.obsm = { X_pca = core.tensor { { 1, 2 }, { 3, 4 }, { 5, 6 } }, one = core.sparse(3, 1, { 2 }, { 1 }) }
+  c.varm = { PCs = core.tensor({ { 1 }, { 2 }, { 3 }, { 4 } }, "double") }
+  core.h5ad_write(path, c)
+  local f = core.h5_open(path)
+  assert(table.concat(f:obsm(), " ") == "X_pca one" and table.concat(f:varm(), " ") == "PCs")
+  assert(f:matrix("obsm/X_pca"):get(3, 2) == 6 and f:matrix("obsm/one"):get(2, 1) == 1 and f:matrix("varm/PCs"):get(4, 1) == 4)
+  f:close()
+  os.remove(path)
+  c.obsm.bad = core.zeros(4, 2)
+  raises("obsm/bad: 4x2, but a matrix of 3 rows is expected", core.h5ad_write, path, c)
+  c.obsm, c.varm = nil, { flat = core.zeros(4) }
+  raises("varm/flat: 4x0, but a matrix of 4 rows is expected", core.h5ad_write, path, c)
+  c.varm = { core.zeros(4, 1) }
+  raises("varm: names expected as keys", core.h5ad_write, path, c)
+end)
+
 test("columns of every kind", function()
   with_file(function(path)
     local f = core.h5_open(path)

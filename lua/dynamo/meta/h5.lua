@@ -90,10 +90,10 @@ order, repeated or outside, a chunk that is damaged.]],
   },
   ["H5File:close"] = { sig = "f:close()", doc = "Close the file; later calls are errors. Garbage collection does it, too." },
   ["h5ad_write"] = {
-    sig = "core.h5ad_write(path, { x =, obs_names =, var_names =, obs =, var =, layers =, uns = })",
+    sig = "core.h5ad_write(path, { x =, obs_names =, var_names =, obs =, var =, layers =, obsm =, varm =, uns = })",
     doc = [[Write an AnnData file as 0.8 does. x: Tensor or Sparse (cells, genes), stored as float32. obs_names, var_names: lists of
 strings. obs, var: lists of { name =, values = list of strings | Tensor (n), categorical = true, boolean = true }; whole
-numbers are stored as int64, others as double. layers: { name = Tensor | Sparse }. uns: { key = string }. The file is old or
+numbers are stored as int64, others as double. layers, obsm (a row per cell), varm (a row per gene): { name = Tensor | Sparse }. uns: { key = string }. The file is old or
 new, never half: temporary name, sync, read back, rename. Same content, same bytes. Raises EIO, ENOMEM; a wrong shape or
 name is a plain error.]],
   },
