@@ -20,8 +20,8 @@ and this turns that into an error. The child can read files and compute, nothing
 cell_names: false, if they will not be read here either (default true: all that can be asked of the file). seconds: limit of CPU
 time (600). memory: bytes for a matrix that only the library can read (80% of the machine's); all else gets 512 MiB and 256
 bytes per cell and gene. Raises EFORMAT ("HDF5 crashed while reading X/data; the file is damaged", or why it does not open), EIO.
-dynamo.data.read does it without names of cells (isolate=false: not at all), at 9 ms for 100,000 x 5,000 cells, 4 % of reading
-them on two threads (make bench ONLY=io); matrices are looked up, not read, where we unpack them ourselves.]],
+dynamo.data.read does it without names of cells (isolate=false: not at all), at 9 to 13 ms for 100,000 x 5,000 cells, 4 to 6 %
+of reading X on two threads (make bench ONLY=io); matrices are looked up, not read, where we unpack them ourselves.]],
   },
   ["H5File:kind"] = { sig = "f:kind() -> string", doc = [["h5ad", "10x", "loom", "model" or "other"; the last two have no cells.]] },
   ["H5File:generation"] = {
