@@ -6,13 +6,14 @@ local label = require "dynamo.label"
 local options = require "dynamo.options"
 local responses = require "dynamo.responses"
 local roles = require "dynamo.roles"
+local stream = require "dynamo.stream"
 
 local M = { schema = {} }
 
 -- What opens files; specs replace them.
 M._open = function(path, kind, o)
   if kind == "mex" then return require("dynamo.mex").open(path, o) end
-  if not o or o.isolate ~= false then core.h5_probe(path) end
+  if not o or o.isolate ~= false then core.h5_probe(path, { cell_names = false }) end
   return core.h5_open(path, o and { genome = o.genome })
 end
 M._long = function(path, o) return core.read_long(path, o) end
@@ -96,29 +97,13 @@ local function matrix(f, o, notes)
   return x, info, "var"
 end
 
--- The matrix left in its file: what its first cells look like, and a check that all others look so.
-local function streamed(f, o)
-  local B = require("dynamo.stream").open(f, o.layer, type(o.stream) == "table" and o.stream or {})
-  local info, path = B:peek(), f:path()
-  local counts = info.integers and not info.negative
-  B = B:checked(function(i, first)
-    if i.nonfinite > 0 then
-      fail(path, ("%s: NaN or infinite at cell %s"):format(o.layer or "X", commas(first + i.row - 1)), "read it without stream")
-    end
-    if (counts and not i.integers) or (i.negative and not info.negative) then
-      fail(path, ("%s: the first cells are %s, those from %s on are not"):format(o.layer or "X",
-        counts and "counts" or "not negative", commas(first)), "read it without stream")
-    end
-  end)
-  return B, info, o.layer == "raw" and "raw" or "var"
-end
-
 -- The matrix as one that has rows compressed.
 local function rows_of(x) return (core.is_sparse(x) or type(x) == "table") and x or core.sparse_from_dense(x) end
 
 -- Stop at values that are not finite, or note that they will be masked.
 local function check_finite(f, file, o, info, genes, notes)
   if not info.nonfinite or info.nonfinite == 0 then return false end
+  if o.isolate and type(f) == "userdata" then core.h5_probe(file) end -- now with the names of the cells
   local cells = f:names "obs"
   local where = ("first at cell '%s', gene '%s'"):format(label.safe(cells[info.row] or "?"),
     label.safe(genes[info.col] or "?"))
@@ -217,7 +202,7 @@ local function read_h5(path, o, word)
   D.context = roles.context(f, path, o, notes)
   D.batch, D.batches = roles.batch(f, path, o)
   D.parts = roles.split(f, path, o)
-  local x, info, axis = (o.stream and streamed or matrix)(f, o, notes)
+  local x, info, axis = (o.stream and stream.matrix or matrix)(f, o, notes)
   local raw
   D.genes, x, raw = rename_genes(f, path, o, x, axis, notes)
   D.nonfinite = check_finite(f, path, o, info, raw, notes)
@@ -371,6 +356,13 @@ local function cells_of(D, groups, of, t)
   return { x = #keep == D.n and D.x or D.x:index(1, keep), row_of = row_of, context_of = context_of, batch_of = batch_of }
 end
 
+-- Models look at some cells of each perturbation and at more controls: kept while the pass over all of them goes by.
+local function keep_cells(x, groups, of)
+  local control = {}
+  for g, group in ipairs(groups) do control[g] = group.perturbation == "control" end
+  x:keep(of, #groups, { most = stream.MOST, often = 16, large = control })
+end
+
 local function h5_responses(D, o)
   local groups, of, missing = groups_of(D)
   D.need_control = true
@@ -378,7 +370,9 @@ local function h5_responses(D, o)
     D.told = true
     D.notes[#D.notes + 1] = ("%s rows without perturbation or context are left out"):format(commas(missing))
   end
+  if stream.is(D.x) and D.kind == "cells" then keep_cells(D.x, groups, of) end
   local means, W = rows_of(D.x):group_means(of, #groups), nil
+  D.nonfinite = D.nonfinite or stream.is(D.x) and D.x:nonfinite() > 0
   for _, g in ipairs(groups) do g.cells = D.counts and D.counts:get(g.first) or nil end
   if D.nonfinite then means, W = clean(means) end
   local function layer(m) return (core.is_sparse(m) and m or core.sparse_from_dense(m)):group_means(of, #groups) end
@@ -510,63 +504,7 @@ function class:prepare(steps)
   return preparation.apply(preparation.unscaled(self), steps)
 end
 
--- Numbers per kind of perturbation over the rows of a file.
-local function census(D)
-  local control, seen, rows = 0, {}, {}
-  local function take(p)
-    if p == "control" then control = control + 1
-    elseif p and not seen[p] then
-      seen[p] = true
-      rows[#rows + 1] = { targets = label.targets(p) }
-    end
-  end
-  if D.x then
-    for i = 1, D.n do take(D:perturbation_of(i)) end
-  else
-    for _, p in ipairs(D.perturbation.names) do take(p) end
-  end
-  return control, responses.count_targets(rows)
-end
-
-local function context_line(D)
-  if not D.context then
-    return ("  context: one ('%s')"):format(label.safe(D.context_name or D.options.context_name or "all"))
-  end
-  local used, names = {}, {}
-  if D.x then
-    for i = 1, D.n do
-      local c = D.context.codes[i]
-      if c > 0 then used[D.context.levels[c]] = true end
-    end
-  else
-    for _, c in ipairs(D.context.levels) do used[c] = true end
-  end
-  for _, c in ipairs(label.sorted_keys(used)) do names[#names + 1] = label.safe(c) end
-  local shown = #names > 12 and table.concat(names, " ", 1, 12) .. " …" or table.concat(names, " ")
-  return ("  context '%s' (%d): %s"):format(label.safe(D.context.column), #names, shown)
-end
-
-function class.__tostring(D)
-  if D.files then
-    local lines = {}
-    for i, part in ipairs(D.files) do lines[i] = tostring(part) end
-    return table.concat(lines, "\n")
-  end
-  local head = ("Dataset %s: "):format(label.safe(D.file:match "[^/]*$"))
-  if D.x then
-    head = head .. ("%s %s x %s genes, %s float, %s"):format(commas(D.n), D.kind, commas(#D.genes), D.format, D.values)
-  elseif D.kind == "long" then
-    head = head .. ("%s %s of %s perturbations x %s genes"):format(commas(D.table.rows:size(1)), D.values,
-      commas(D.n), commas(#D.genes))
-  else
-    head = head .. ("%s perturbations x %s genes, %s"):format(commas(D.n), commas(#D.genes), D.values)
-  end
-  local control, others = census(D)
-  local who = D.perturbation.column and (" '%s'"):format(label.safe(D.perturbation.column)) or ""
-  local unit = D.kind == "cells" and "cells" or "rows"
-  local is = control > 0 and ("control (%s %s), "):format(commas(control), unit) or ""
-  return ("%s\n  perturbation%s: %s%s\n%s"):format(head, who, is, others, context_line(D))
-end
+class.__tostring = function(D) return require("dynamo.dataset").text(D) end
 
 -- What files of other kinds hold, and who reads them.
 local elsewhere = {

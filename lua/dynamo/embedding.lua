@@ -272,16 +272,31 @@ local function write_binary(self, path, ext)
     { table.concat(self.genes, "\n"), self.source })
 end
 
---- Write to a file: a table with a header (.tsv), word2vec text (.emb, .txt, .w2v), .npz (IDs, data) or .safetensors
---- (embedding, with the genes as metadata). Raises EIO, EOPTION for another extension; EVALUE if a name cannot stand in
+-- word2vec's binary: the sizes in text; then a name, a blank, the floats (little-endian) and a line feed for each gene. The
+-- bytes of the floats are those of an .npy file, behind its header.
+local function write_word2vec(self, out, path)
+  local raw = path .. ".npy.part"
+  core.npy_write(raw, self.values)
+  local f = assert(io.open(raw, "rb"))
+  local all, row = f:read "*a", 4 * self:dim()
+  f:close()
+  os.remove(raw)
+  local at = #all - #self.genes * row
+  out:write(("%d %d\n"):format(#self.genes, self:dim()))
+  for i, name in ipairs(self.genes) do out:write(name, " ", all:sub(at + (i - 1) * row + 1, at + i * row), "\n") end
+end
+
+--- Write to a file: a table with a header (.tsv), word2vec text (.emb, .txt, .w2v) or binary (.bin), .npz (IDs, data) or
+--- .safetensors (embedding, with the genes as metadata). Raises EIO, EOPTION for another extension; EVALUE if a name cannot stand in
 --- the format.
 ---@param path string
 function Embedding:write(path)
   local ext = path:match "%.(%w+)$"
   if ext == "npz" or ext == "safetensors" then return write_binary(self, path, ext) end
   local table_ = ext == "tsv"
-  if not table_ and ext ~= "emb" and ext ~= "txt" and ext ~= "w2v" then
-    err.raise { code = "EOPTION", message = ("%s: the name must end in .tsv, .emb, .txt, .w2v, .npz or .safetensors"):format(path) }
+  if not table_ and ext ~= "emb" and ext ~= "txt" and ext ~= "w2v" and ext ~= "bin" then
+    err.raise { code = "EOPTION",
+      message = ("%s: the name must end in .tsv, .emb, .txt, .w2v, .bin, .npz or .safetensors"):format(path) }
   end
   for _, name in ipairs(self.genes) do
     if name:find(table_ and "[\t\r\n]" or "%s") or name == "" then
@@ -289,7 +304,7 @@ function Embedding:write(path)
     end
   end
   local temporary = path .. ".part"
-  local out, why = io.open(temporary, "w")
+  local out, why = io.open(temporary, ext == "bin" and "wb" or "w")
   if not out then err.raise { code = "EIO", file = path, message = "cannot be written: " .. tostring(why) } end
   local head = ("%d %d"):format(#self.genes, self:dim())
   if table_ then
@@ -297,7 +312,9 @@ function Embedding:write(path)
     for j = 1, self:dim() do cols[j + 1] = "d" .. j end
     head = table.concat(cols, "\t")
   end
-  local good, e = pcall(write_lines, self, out, table_ and "\t" or " ", head)
+  local good, e
+  if ext == "bin" then good, e = pcall(write_word2vec, self, out, path)
+  else good, e = pcall(write_lines, self, out, table_ and "\t" or " ", head) end
   local closed, why2 = out:close()
   if good and closed then closed, why2 = os.rename(temporary, path) end
   if not (good and closed) then

@@ -17,6 +17,7 @@ local observables = require "dynamo.observables"
 local predictor = require "dynamo.predictor"
 local recipe = require "dynamo.recipe"
 local responses = require "dynamo.responses"
+local stream = require "dynamo.stream"
 local train = require "dynamo.train"
 
 local M = { schema = {} }
@@ -238,14 +239,11 @@ local function validation_set(o, env, e, m, scaling)
   return learning_set(o, v, features, flags)
 end
 
--- Rows of a list of (cells, latent), less what is not of the operators, in units of the model.
-local function states(R, m, list, shift)
-  local z = R.cells.x:index(1, list):matmul(m.D:t():to "float"):to "double" - shift
-  return (z / m.scale):to "float"
-end
+-- States (cells, latent) less what is not of the operators, in units of the model.
+local function states(m, z, shift) return ((z:to "double" - shift) / m.scale):to "float" end
 
--- Cells of streamed data are too many for their states to be in memory: so many of a perturbation, chosen by the seed.
-local MOST = 256
+-- Cells of streamed data are too many for their states to be in memory: so many of a perturbation, chosen by the seed; those
+-- that were kept when the responses were computed, so that nothing is read again.
 local function some_of(list, most, seed, purpose)
   if #list <= most then return list end
   local out = {}
@@ -253,10 +251,10 @@ local function some_of(list, most, seed, purpose)
   table.sort(out)
   return out
 end
-local function fewer(control, own, seed)
+local function fewer(x, control, own, seed)
   local out = {}
-  for k, list in ipairs(own) do out[k] = some_of(list, MOST, seed, "cells of " .. k) end
-  return some_of(control, 16 * MOST, seed, "cells of control"), out
+  for k, list in ipairs(own) do out[k] = some_of(x:known(list), stream.MOST, seed, "cells of " .. k) end
+  return some_of(x:known(control), 16 * stream.MOST, seed, "cells of control"), out
 end
 
 -- States of the control cells and of the cells of each training row: what the energy distance compares. nil without.
@@ -271,20 +269,22 @@ local function cell_states(o, env, m, s, Y)
     if at[row] then table.insert(own[at[row]], cell) end
   end
   if #control < 2 then return nil end
-  if type(R.cells.x) == "table" then control, own = fewer(control, own, env.seed) end
+  if stream.is(R.cells.x) then control, own = fewer(R.cells.x, control, own, env.seed) end
   local mean = m.control:reshape(1, m.D:size(2)):matmul(m.D:t())
   local known = (Y - m.rest):matmul(m.D:t()) + mean -- the mean response and direct effects of each row
-  local list, row, lists = {}, {}, {}
+  local list, row, lists, before = {}, {}, {}, #control
+  for i, cell in ipairs(control) do list[i] = cell end
   for k, cells in ipairs(own) do
     lists[k] = {}
     for _, cell in ipairs(cells) do
       list[#list + 1], row[#row + 1] = cell, k
-      lists[k][#lists[k] + 1] = #list
+      lists[k][#lists[k] + 1] = #row
     end
   end
-  if #list == 0 then return nil end
-  return { control = states(R, m, control, mean), after = states(R, m, list, known:index(1, row)), of_row = lists,
-    count = o.cells, spread = o.spread }
+  if #row == 0 then return nil end
+  local z = R.cells.x:index(1, list):matmul(m.D:t():to "float") -- one pass over the cells, controls first
+  return { control = states(m, z:rows(1, before), mean), after = states(m, z:rows(before + 1, #list), known:index(1, row)),
+    of_row = lists, count = o.cells, spread = o.spread }
 end
 
 local function spec_of(head, o, m, dim)

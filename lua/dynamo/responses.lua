@@ -309,6 +309,9 @@ local function join_cells(parts, contexts)
     end
     first = first + #R.rows
   end
+  if type(x[1]) == "table" then
+    return { x = require("dynamo.stream").join(x), row_of = row_of, context_of = context_of }
+  end
   local sparse = 0
   for _, m in ipairs(x) do sparse = sparse + (core.is_sparse(m) and 1 or 0) end
   if sparse > 0 then

@@ -94,12 +94,17 @@ static int h5_open(lua_State *L) { /* h5_open(path [, {genome=, limit=}]) */
   return dyn_result(L, st, &e, 1);
 }
 
-static int h5_probe(lua_State *L) { /* h5_probe(path [, seconds]) */
+static int h5_probe(lua_State *L) { /* h5_probe(path [, options]) */
   dyn_err e;
   const char *path = luaL_checkstring(L, 1);
-  ptrdiff_t seconds = dyn_optint(L, 2, 600);
-  luaL_argcheck(L, seconds > 0 && seconds < 1000000, 2, "out of range");
-  dyn_status st = dyn_h5ad_probe(path, 0, (int)seconds, &e);
+  lua_settop(L, 2);
+  ptrdiff_t seconds = dyn_fieldint(L, 2, "seconds", 600);
+  double memory = dyn_fieldnum(L, 2, "memory", 0);
+  bool cells = dyn_fieldbool(L, 2, "cell_names", true);
+  luaL_argcheck(L, seconds > 0 && seconds < 1000000, 2, "seconds out of range");
+  luaL_argcheck(L, memory >= 0 && memory < 0x1p62, 2, "memory out of range");
+  dyn_h5ad_probing o = {(size_t)memory, (int)seconds, !cells};
+  dyn_status st = dyn_h5ad_probe(path, &o, &e);
   dyn_result(L, st, &e, 0);
   lua_pushboolean(L, true);
   return 1;

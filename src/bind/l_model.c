@@ -142,18 +142,19 @@ static void names(lua_State *L, const char *key, dyn_textlist *t) {
   lua_pop(L, 1);
 }
 
-static void layers(lua_State *L, dyn_h5ad_content *c) {
-  int t = push_table(L, 2, "layers");
-  c->nlayer = count_pairs(L, t);
-  dyn_h5ad_part *p = dyn_scratch(L, c->nlayer, sizeof *p);
+/* The matrices of "layers", "obsm", "varm"; *n of them. */
+static const dyn_h5ad_part *parts(lua_State *L, const char *what, size_t *n) {
+  int t = push_table(L, 2, what);
+  *n = count_pairs(L, t);
+  dyn_h5ad_part *p = dyn_scratch(L, *n, sizeof *p);
   size_t i = 0;
   if (t)
     for (lua_pushnil(L); lua_next(L, t);) {
       if (lua_type(L, -2) != LUA_TSTRING)
-        luaL_error(L, "layers: names expected as keys");
+        luaL_error(L, "%s: names expected as keys", what);
       p[i++] = matrix(L, lua_tostring(L, -2));
     }
-  c->layer = p;
+  return p;
 }
 
 static void uns(lua_State *L, dyn_textlist *key, dyn_textlist *value) {
@@ -185,7 +186,9 @@ static int h5ad_write(lua_State *L) { /* h5ad_write(path, content) */
   c.x = matrix(L, "x");
   c.obs = columns(L, s, "obs", c.nobs);
   c.var = columns(L, s, "var", c.nvar);
-  layers(L, &c);
+  c.layer = parts(L, "layers", &c.nlayer);
+  c.obsm = parts(L, "obsm", &c.nobsm);
+  c.varm = parts(L, "varm", &c.nvarm);
   c.obs_names = &s->list[0];
   c.var_names = &s->list[1];
   c.uns_key = &s->list[2];

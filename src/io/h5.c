@@ -342,6 +342,11 @@ const char *dyn_h5_name(const dyn_h5 *f) { return f->path; }
 const char *dyn_h5_temp(const dyn_h5 *f) { return f->temp; }
 size_t dyn_h5_limit(const dyn_h5 *f) { return f->limit; }
 
+size_t dyn_h5_usual_limit(void) {
+  double pages = (double)sysconf(_SC_PHYS_PAGES);
+  return (size_t)(pages * (double)sysconf(_SC_PAGESIZE) * 0.8);
+}
+
 DYN_STATUS dyn_h5_handle(dyn_h5 **f, const char *path, dyn_err *e) {
   dyn_h5 *h = dyn_alloc(1, sizeof *h);
   char *copy = dyn_alloc(strlen(path) + 1, 1);
@@ -352,8 +357,7 @@ DYN_STATUS dyn_h5_handle(dyn_h5 **f, const char *path, dyn_err *e) {
   }
   strcpy(copy, path);
   *h = (dyn_h5){.file = -1, .path = copy};
-  double pages = (double)sysconf(_SC_PHYS_PAGES);
-  h->limit = (size_t)(pages * (double)sysconf(_SC_PAGESIZE) * 0.8);
+  h->limit = dyn_h5_usual_limit();
   *f = h;
   return DYN_OK;
 }

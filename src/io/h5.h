@@ -61,6 +61,7 @@ DYN_STATUS dyn_h5_open(dyn_h5 **f, const char *path, size_t limit, dyn_err *e);
 void dyn_h5_close(dyn_h5 *f);
 const char *dyn_h5_name(const dyn_h5 *f); /* as it was opened */
 size_t dyn_h5_limit(const dyn_h5 *f);     /* bytes */
+size_t dyn_h5_usual_limit(void);          /* 80% of the machine's memory */
 
 /* From now on the member being read is named in buf[DYN_H5_PATH]; NULL: not. */
 void dyn_h5_progress(dyn_h5 *f, char *buf);

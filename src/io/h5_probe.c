@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <omp.h>
 
+#include "io/h5_cage.h"
 #include "io/h5_plan.h"
 #include "io/h5ad_lib.h"
 
@@ -28,9 +28,10 @@ typedef struct report {
   dyn_err e;
 } report;
 
-static DYN_STATUS read_axis(dyn_h5ad *a, dyn_h5ad_axis axis, dyn_err *e) {
+static DYN_STATUS read_axis(dyn_h5ad *a, dyn_h5ad_axis axis, bool names,
+                            dyn_err *e) {
   dyn_textlist t = {0};
-  dyn_status st = dyn_h5ad_names(a, axis, &t, e);
+  dyn_status st = names ? dyn_h5ad_names(a, axis, &t, e) : DYN_OK;
   dyn_textlist_free(&t);
   if (st == DYN_OK) st = dyn_h5ad_columns(a, axis, &t, e);
   for (int64_t i = 0; st == DYN_OK && i < t.n; i++) {
@@ -44,7 +45,9 @@ static DYN_STATUS read_axis(dyn_h5ad *a, dyn_h5ad_axis axis, dyn_err *e) {
 }
 
 enum {
-  SMALL = 1 << 18 /* numbers that the library may read later on, not we */
+  SMALL = 1 << 18,  /* numbers that the library may read later on, not we */
+  ROOM = 512 << 20, /* bytes of memory for whatever is not a matrix ... */
+  NAME = 256        /* ... and for each cell and gene */
 };
 
 /* Whether the library has looked for the last chunk of n rows, by way of all
@@ -81,20 +84,31 @@ static bool looked_up(dyn_h5ad *a, const char *name) {
 static DYN_STATUS read_matrix(dyn_h5ad *a, const char *name, dyn_err *e) {
   dyn_matrix m = {0};
   if (looked_up(a, name)) return DYN_OK;
+  dyn_cage_memory(SIZE_MAX); /* as much as the parent would have */
   dyn_status st = dyn_h5ad_matrix(a, name, &m, e);
   dyn_matrix_free(&m);
   return st == DYN_EFORMAT ? DYN_OK : st;
 }
 
-static DYN_STATUS read_all(const char *path, size_t limit, char *member,
-                           dyn_err *e) {
+static size_t room_of(const dyn_h5ad *a) {
+  size_t n = 0;
+  for (int axis = 0; axis < DYN_AXES; axis++)
+    if (dyn_h5ad_size(a, (dyn_h5ad_axis)axis) > 0)
+      n += (size_t)dyn_h5ad_size(a, (dyn_h5ad_axis)axis);
+  return ROOM + n * NAME;
+}
+
+static DYN_STATUS read_all(const char *path, const dyn_h5ad_probing *o,
+                           char *member, dyn_err *e) {
   dyn_h5ad *a = NULL;
   dyn_textlist t = {0}, u = {0};
   dyn_status st = DYN_OK;
-  DYN_TRY(dyn_h5ad_open(&a, path, NULL, limit, e));
+  DYN_TRY(dyn_h5ad_open(&a, path, NULL, o->memory, e));
   dyn_h5_progress(dyn_h5ad_file(a), member);
+  dyn_cage_memory(room_of(a));
   for (int axis = 0; axis < DYN_AXES; axis++)
-    DYN_TRY(read_axis(a, (dyn_h5ad_axis)axis, e));
+    DYN_TRY(read_axis(a, (dyn_h5ad_axis)axis,
+                      axis != DYN_AXIS_OBS || !o->no_cell_names, e));
   DYN_TRY(read_matrix(a, NULL, e));
   DYN_TRY(read_matrix(a, "raw", e));
   DYN_TRY(dyn_h5ad_list(a, "layers", &t, e));
@@ -109,16 +123,14 @@ done:
   return st;
 }
 
-static void child(report *r, const char *path, size_t limit, int seconds) {
+static void child(report *r, const char *path, const dyn_h5ad_probing *o) {
   static const int crash[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
-  struct rlimit cpu = {(rlim_t)seconds, (rlim_t)seconds}, none = {0, 0};
   for (size_t i = 0; i < sizeof crash / sizeof *crash; i++)
     signal(crash[i], SIG_DFL);
-  setrlimit(RLIMIT_CPU, &cpu);
-  setrlimit(RLIMIT_CORE, &none);
-  setrlimit(RLIMIT_FSIZE, &none);
   omp_set_num_threads(1); /* the parent's threads are not here */
-  r->st = read_all(path, limit, r->member, &r->e);
+  (void)dyn_cage(o->memory, o->seconds);
+  dyn_cage_memory(ROOM);
+  r->st = read_all(path, o, r->member, &r->e);
   r->done = true;
   syscall(SYS_exit_group, 0); /* nothing of the parent's is run or flushed */
 }
@@ -141,22 +153,25 @@ static DYN_STATUS verdict(const report *r, const char *path, int status,
                   path, shown);
 }
 
-DYN_STATUS dyn_h5ad_probe(const char *path, size_t limit, int seconds,
+DYN_STATUS dyn_h5ad_probe(const char *path, const dyn_h5ad_probing *o,
                           dyn_err *e) {
   int status = 0;
+  dyn_h5ad_probing p = o ? *o : (dyn_h5ad_probing){0};
+  if (p.memory == 0) p.memory = dyn_h5_usual_limit();
+  if (p.seconds <= 0) p.seconds = 600;
   report *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE,
                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (r == MAP_FAILED)
     return dyn_fail(e, DYN_ENOMEM, "%.160s: out of memory", path);
   dyn_status st = DYN_OK;
   pid_t pid = fork();
-  if (pid == 0) child(r, path, limit, seconds);
+  if (pid == 0) child(r, path, &p);
   if (pid < 0) {
     st = dyn_fail(e, DYN_EIO, "%.160s: no child process: %s", path,
                   strerror(errno));
   } else {
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-    st = verdict(r, path, status, seconds, e);
+    st = verdict(r, path, status, p.seconds, e);
   }
   munmap(r, sizeof *r);
   return st;

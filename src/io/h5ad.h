@@ -28,14 +28,23 @@ DYN_STATUS dyn_h5ad_open(dyn_h5ad **a, const char *path, const char *genome,
                          size_t limit, dyn_err *e);
 void dyn_h5ad_close(dyn_h5ad *a); /* NULL is fine */
 
+/* How a file is tried; zeros are the defaults. */
+typedef struct dyn_h5ad_probing {
+  size_t memory;      /* bytes for the child (80% of the machine's memory) */
+  int seconds;        /* of CPU time (600) */
+  bool no_cell_names; /* for callers that will not read them either */
+} dyn_h5ad_probing;
+
 /*
 ** Open the file in a child process and let the library do there all that it
-** would do here: names, columns, X, raw, layers. DYN_EFORMAT if that crashes,
-** takes over 'seconds' of CPU time, or if the file does not open; other members
-** that are wrong are not reported. Not for parallel regions. Time: that of the
+** would do here: names, columns, X, raw, layers. The child can read and compute,
+** not write (h5_cage.h); it has 512 MiB and 256 bytes per cell and gene, for a
+** matrix that we cannot unpack all of 'memory'. DYN_EFORMAT if it crashes, takes
+** over its time, or if the file does not open; other members that are wrong are
+** not reported. 'o' may be NULL. Not for parallel regions. Time: that of the
 ** names and columns; of a matrix only if we cannot unpack it ourselves.
 */
-DYN_STATUS dyn_h5ad_probe(const char *path, size_t limit, int seconds,
+DYN_STATUS dyn_h5ad_probe(const char *path, const dyn_h5ad_probing *o,
                           dyn_err *e);
 
 /* The file behind it, borrowed. */
@@ -137,13 +146,15 @@ typedef struct dyn_h5ad_content {
   const dyn_h5ad_field *obs, *var;
   size_t nobs, nvar;
   const dyn_h5ad_part *layer; /* same shape as x */
-  size_t nlayer;
+  const dyn_h5ad_part *obsm;  /* a row per cell, any number of columns */
+  const dyn_h5ad_part *varm;  /* a row per gene */
+  size_t nlayer, nobsm, nvarm;
   const dyn_textlist *uns_key, *uns_value; /* may be NULL */
 } dyn_h5ad_content;
 
 /*
 ** Write 'c' as anndata 0.8 does: float32, CSR or dense; index "_index" of
-** strings; gzip. Layers and uns sorted by name, columns in their order: same
+** strings; gzip. Layers, obsm, varm, uns sorted by name, columns in their order: same
 ** content, same bytes. The file is old or new, never half. DYN_ESHAPE,
 ** DYN_EVALUE (names), DYN_EIO.
 */

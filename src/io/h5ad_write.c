@@ -229,13 +229,18 @@ done:
   return st;
 }
 
+/* cols < 0: any number of them */
 static DYN_STATUS put_matrix(dyn_h5 *f, const char *path,
                              const dyn_h5ad_part *p, int64_t rows, int64_t cols,
                              dyn_err *e) {
   bool flat = p->dense && p->dense->ndim != 2;
   int64_t r = p->csr ? p->csr->nrow : p->dense ? p->dense->size[0] : 0;
   int64_t c = p->csr ? p->csr->ncol : p->dense && !flat ? p->dense->size[1] : 0;
-  if (flat || r != rows || c != cols)
+  if (cols < 0 && (flat || r != rows || c == 0))
+    return dyn_h5_fail(f, e, DYN_ESHAPE, path,
+                       "%lldx%lld, but a matrix of %lld rows is expected",
+                       (long long)r, (long long)c, (long long)rows);
+  if (cols >= 0 && (flat || r != rows || c != cols))
     return dyn_h5_fail(f, e, DYN_ESHAPE, path,
                        "%lldx%lld, but there are %lld cells and %lld genes",
                        (long long)r, (long long)c, (long long)rows,
@@ -250,19 +255,22 @@ static int by_name(const void *a, const void *b) {
   return strcmp((*x)->name, (*y)->name);
 }
 
-static DYN_STATUS put_layers(dyn_h5 *f, const dyn_h5ad_content *c, dyn_err *e) {
+/* Matrices by their names, into the group 'what'. */
+static DYN_STATUS put_parts(dyn_h5 *f, const char *what,
+                            const dyn_h5ad_part *part, size_t n, int64_t rows,
+                            int64_t cols, dyn_err *e) {
   char path[DYN_H5_PATH];
-  const dyn_h5ad_part **p = dyn_alloc(c->nlayer, sizeof *p);
+  const dyn_h5ad_part **p = dyn_alloc(n, sizeof *p);
   dyn_status st = DYN_OK;
-  if (!p) return dyn_h5_fail(f, e, DYN_ENOMEM, "layers", "out of memory");
-  for (size_t i = 0; i < c->nlayer; i++) p[i] = &c->layer[i];
-  qsort(p, c->nlayer, sizeof *p, by_name);
-  for (size_t i = 0; i < c->nlayer; i++) {
-    DYN_TRY(dyn_h5_join(f, path, "layers", p[i]->name, e));
-    DYN_TRY(put_matrix(f, path, p[i], c->obs_names->n, c->var_names->n, e));
+  if (!p) return dyn_h5_fail(f, e, DYN_ENOMEM, what, "out of memory");
+  for (size_t i = 0; i < n; i++) p[i] = &part[i];
+  qsort(p, n, sizeof *p, by_name);
+  for (size_t i = 0; i < n; i++) {
+    DYN_TRY(dyn_h5_join(f, path, what, p[i]->name, e));
+    DYN_TRY(put_matrix(f, path, p[i], rows, cols, e));
   }
 done:
-  dyn_free(p, c->nlayer, sizeof *p);
+  dyn_free(p, n, sizeof *p);
   return st;
 }
 
@@ -313,7 +321,10 @@ static DYN_STATUS put_all(dyn_h5 *f, const dyn_h5ad_content *c, dyn_err *e) {
   DYN_TRY(put_frame(f, "var", c->var_names, c->var, c->nvar, e));
   for (size_t i = 0; i < sizeof dict / sizeof *dict; i++)
     DYN_TRY(tagged_group(f, dict[i], "dict", "0.1.0", e));
-  DYN_TRY(put_layers(f, c, e));
+  DYN_TRY(put_parts(f, "layers", c->layer, c->nlayer, c->obs_names->n,
+                    c->var_names->n, e));
+  DYN_TRY(put_parts(f, "obsm", c->obsm, c->nobsm, c->obs_names->n, -1, e));
+  DYN_TRY(put_parts(f, "varm", c->varm, c->nvarm, c->var_names->n, -1, e));
   st = put_uns(f, c, e);
 done:
   return st;

@@ -30,11 +30,17 @@ local function read(case, name)
 end
 
 local size = (" %dx%d"):format(cells, genes)
+local gzip = ("%s/gzip_%dx%d.h5ad"):format(folder, cells, genes)
 read("read CSR gzip" .. size, "gzip")
 read("read CSR lzf" .. size, "lzf")
 read("read CSR plain" .. size, "none")
 
-local x = once(("%s/gzip_%dx%d.h5ad"):format(folder, cells, genes))
+-- What the child process before data.read costs; quality: over the time of reading.
+local probe = bench.median(function() core.h5_probe(gzip, { cell_names = false }) end)
+local whole = bench.median(function() once(gzip):close() end)
+bench.row { name = "io", case = "probe gzip" .. size, seconds = probe, quality = probe / whole }
+
+local x = once(gzip)
 local names = { obs = {}, var = {} }
 for i = 1, cells do names.obs[i] = "cell" .. i end
 for i = 1, genes do names.var[i] = "gene" .. i end

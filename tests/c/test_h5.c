@@ -77,6 +77,8 @@ static dyn_status write_file(const char *path, bool sparse, dyn_err *e) {
       .nobs = 4,
       .layer = layer,
       .nlayer = 2,
+      .obsm = layer,
+      .nobsm = 2,
       .uns_key = &keys,
       .uns_value = &values,
   };

@@ -600,6 +600,8 @@ static void truncations(void) {
   unlink(path);
 }
 
+static const dyn_h5ad_probing ten = {.seconds = 10};
+
 /* The probe agrees with reading, also after threads have been at work. */
 static void probes(void) {
   char path[128];
@@ -609,12 +611,12 @@ static void probes(void) {
   for (int i = 0; i < 1000; i++) sum += i;
   path_of(path, "probe");
   make(path, nothing);
-  OK(sum == 499500 && dyn_h5ad_probe(path, 0, 10, &e) == DYN_OK);
+  OK(sum == 499500 && dyn_h5ad_probe(path, &ten, &e) == DYN_OK);
   make(path, no_index);
-  OK(dyn_h5ad_probe(path, 0, 10, &e) == DYN_EFORMAT &&
+  OK(dyn_h5ad_probe(path, &ten, &e) == DYN_EFORMAT &&
      strstr(e.msg, "attribute '_index' is missing"));
   unlink(path);
-  OK(dyn_h5ad_probe(path, 0, 10, &e) == DYN_EIO);
+  OK(dyn_h5ad_probe(path, &ten, &e) == DYN_EIO);
 }
 
 static void flips(void) {
@@ -632,7 +634,7 @@ static void flips(void) {
     if (WIFEXITED(v.status) && WEXITSTATUS(v.status) == LIBRARY) {
       library++; /* the program itself survives by asking a child first */
       dyn_err e = {""};
-      dyn_status st = dyn_h5ad_probe(path, 0, 10, &e);
+      dyn_status st = dyn_h5ad_probe(path, &ten, &e);
       crashed += st == DYN_EFORMAT && strstr(e.msg, "HDF5 crashed");
       if (crashed == 1) printf("# %s\n", e.msg);
     } else if (v.status != 0) {

@@ -271,6 +271,36 @@ def grid(where):
     ok(not wrong, "reads X and layers, %d forms, types and packings, exactly" % len(paths), "\n".join(wrong))
 
 
+def tenx_and_loom(where):
+    """10x of both generations and loom, as their programs lay them out: equal to the matrix they came from."""
+    rng = np.random.default_rng(2)
+    x = sp.random(70, 40, 0.2, format="csr", random_state=2, data_rvs=lambda n: rng.integers(1, 50, n)).astype("i4")
+    cells, genes = ["C%d-1" % i for i in range(70)], ["G%d" % i for i in range(40)]
+    ids = ["ENSG%011d" % i for i in range(40)]
+    fixed = lambda v: np.array(v, "S20")
+    with h5py.File(where + "/v3.h5", "w") as f:
+        m = f.create_group("matrix")
+        for k, v in (("data", x.data), ("indices", x.indices.astype("i8")), ("indptr", x.indptr.astype("i8")),
+                     ("shape", np.array([40, 70], "i4")), ("barcodes", fixed(cells))):
+            m.create_dataset(k, data=v, compression="gzip" if len(v) > 2 else None)
+        for k, v in (("id", ids), ("name", genes), ("feature_type", ["Gene Expression"] * 40), ("genome", ["GRCh38"] * 40)):
+            m.create_dataset("features/" + k, data=fixed(v))
+    with h5py.File(where + "/v2.h5", "w") as f:
+        for k, v in (("data", x.data), ("indices", x.indices), ("indptr", x.indptr), ("shape", np.array([40, 70])),
+                     ("barcodes", fixed(cells)), ("genes", fixed(ids)), ("gene_names", fixed(genes))):
+            f.create_dataset("hg19/" + k, data=v)
+    with h5py.File(where + "/cells.loom", "w") as f:
+        f.create_dataset("matrix", data=x.toarray().T.astype("f4"), chunks=(16, 16), compression="gzip")
+        f.create_dataset("row_attrs/Gene", data=np.array(genes, object), dtype=h5py.string_dtype())
+        f.create_dataset("col_attrs/CellID", data=np.array(cells, object), dtype=h5py.string_dtype())
+        for k in ("layers", "row_graphs", "col_graphs"):
+            f.create_group(k)
+    for p, f in read_all([where + "/v3.h5", where + "/v2.h5", where + "/cells.loom"], where):
+        name = os.path.basename(p)
+        ok(np.array_equal(f["X"][()], x.toarray()), name + ": equal to its matrix")
+        ok([text(v) for v in f["obs/names"]] == cells and [text(v) for v in f["var/names"]] == genes, name + ": cells and genes")
+
+
 def same_bytes(where):
     one, two = where + "/one", where + "/two"
     for folder in (one, two):
@@ -296,6 +326,49 @@ def indices64(a, where):
             ok(not why, "reads indices of type " + kind, why)
 
 
+def utf8(t):
+    """A string of any length in UTF-8: what R, Julia and old readers take; fixed and ASCII ones differ between them."""
+    s = h5py.check_string_dtype(t)
+    return s is not None and s.encoding == "utf-8" and s.length is None
+
+
+def attribute(o, key):
+    a = h5py.h5a.open(o.id, key.encode())
+    return a.get_space().get_simple_extent_ndims(), a.dtype
+
+
+def structure(path):
+    """What zellkonverter, anndataR, SeuratDisk and anndata of before 0.8 stumble over."""
+    with h5py.File(path) as f:
+        items = {"": f}
+        f.visititems(lambda k, v: items.__setitem__(k, v))
+        parts = [k for k in items if k.rpartition("/")[2] not in ("data", "indices", "indptr")]
+        ok(sorted(f) == ["X", "layers", "obs", "obsm", "obsp", "uns", "var", "varm", "varp"], "all members are there, no raw")
+        ok(all(t in items[k].attrs for k in parts for t in ("encoding-type", "encoding-version")), "every member is tagged")
+        ok(all(attribute(items[k], t)[0] == 0 and utf8(attribute(items[k], t)[1]) for k in parts for t in
+               ("encoding-type", "encoding-version")), "tags are single strings")
+        ok(all(utf8(v.dtype) for v in items.values() if isinstance(v, h5py.Dataset) and v.dtype.kind in "OSU"), "strings are UTF-8")
+        kinds = {v.attrs.get("encoding-type") for v in items.values()}
+        ok(not any("nullable" in k for k in kinds if k), "no nullable columns: SeuratDisk and anndata 0.7 cannot")
+        for axis in ("obs", "var"):
+            g = f[axis]
+            n, t = attribute(g, "column-order")
+            ok(n == 1 and utf8(t) and sorted(g.attrs["column-order"]) == sorted(set(g) - {"_index"}), axis + ": columns are listed")
+            ok(g.attrs["_index"] == "_index" and g["_index"].attrs["encoding-type"] == "string-array", axis + ": index of strings")
+        for k, v in items.items():
+            kind = v.attrs.get("encoding-type")
+            if kind == "categorical":
+                c = v["codes"]
+                ok(c.dtype.kind == "i" and c.attrs["encoding-type"] == "array" and v.attrs["ordered"].dtype == bool
+                   and len(set(v["categories"][()])) == len(v["categories"]), k + ": signed codes, distinct categories")
+            if kind == "csr_matrix":
+                i, p = v["indices"][()], v["indptr"][()]
+                ok(i.dtype == p.dtype == np.int32 and v["data"].dtype == np.float32 and
+                   all((np.diff(i[a:b]) > 0).all() for a, b in zip(p, p[1:])), k + ": dgRMatrix takes it: int32, sorted columns")
+        ok(all(not v.compression or v.compression == "gzip" for v in items.values() if isinstance(v, h5py.Dataset)),
+           "no filter but gzip")
+
+
 def read_ours(where):
     run("write.lua", where)
     base = np.array([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [0] * 4, [-1, 0.5, 0, 1e-9], [1] * 4], "f4")
@@ -315,6 +388,9 @@ def read_ours(where):
         ok(o["control"].dtype == bool and list(o["control"]) == [True, False, True, False, False, True], name + ": flags")
         ok(sorted(a.layers) == ["delta", "sparse"] and a.layers["delta"].shape == (6, 4) and a.layers["sparse"][5, 0] == 1,
            name + ": layers")
+        ok(sorted(a.obsm) == ["X_pca", "flags"] and a.obsm["X_pca"].shape == (6, 3) and a.obsm["flags"][5, 0] == 1, name + ": obsm")
+        ok(list(a.varm) == ["PCs"] and a.varm["PCs"].shape == (4, 3), name + ": varm")
+        structure("%s/%s.h5ad" % (where, name))
         ok(a.uns["dynamo"] == '{"version":"0.1.0"}', name + ": uns")
     small, nobody = (anndata.read_h5ad("%s/%s.h5ad" % (where, n)) for n in ("small", "nobody"))
     ok(small.shape == (6, 4) and list(small.obs.columns) == [] and nobody.shape == (0, 4), "no columns, no cells")
@@ -330,5 +406,6 @@ with tempfile.TemporaryDirectory() as where:
     grid(where)
     read_ours(where)
     same_bytes(where)
+    tenx_and_loom(where)
 print("%d passed, %d failed" % (passed, failed))
 sys.exit(failed > 0)

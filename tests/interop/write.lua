@@ -15,6 +15,8 @@ local function content(x, small)
     },
     var = small and {} or { { name = "gene_name", values = { "p", "q", "r", "s" } } },
     layers = small and {} or { delta = core.randn(2, 6, 4), sparse = core.sparse(6, 4, { 1, 6 }, { 4, 1 }) },
+    obsm = small and {} or { X_pca = core.randn(4, 6, 3), flags = core.sparse(6, 2, { 1, 6 }, { 2, 1 }) },
+    varm = small and {} or { PCs = core.randn(5, 4, 3, "double") },
     uns = small and {} or { dynamo = '{"version":"0.1.0"}' },
   }
 end

@@ -278,7 +278,7 @@ end)
 
 test("files bring every float back", function()
   local e = embedding.new { genes = { "A-1", "B.2" }, values = core.randn(4, 2, 7), source = "x" }
-  for _, ext in ipairs { ".tsv", ".emb" } do
+  for _, ext in ipairs { ".tsv", ".emb", ".bin" } do
     local path = os.tmpname() .. ext
     e:write(path)
     local back = embed.read(path)
@@ -289,4 +289,5 @@ test("files bring every float back", function()
   raises("cannot be written", e.write, e, "/nowhere/x.tsv")
   local odd = embedding.new { genes = { "a b" }, values = core.zeros(1, 1) }
   raises("cannot be written in this format", odd.write, odd, "x.emb")
+  raises("cannot be written in this format", odd.write, odd, "x.bin")
 end)

@@ -95,3 +95,28 @@ test("prediction: report and tables are written, nothing in a name becomes marku
   for _, name in ipairs(core.listdir(folder)) do core.remove(folder .. "/" .. name) end
   core.remove(folder)
 end)
+
+test("predicted cells are control cells moved by the change, beside the controls", function()
+  local core, predictions, responses = require "dynamo.core", require "dynamo.predictions", require "dynamo.responses"
+  local x = core.tensor { { 0, 1 }, { 1, 0 }, { 2, 2 }, { 5, 5 } }
+  local R = responses.new { genes = { "A", "B" }, contexts = { "K" }, control = core.tensor({ { 1, 1 } }, "double"),
+    rows = { { perturbation = "A", context = "K", n_cells = 1, targets = { "A" } } }, delta = core.tensor({ { 4, 4 } }, "double"),
+    cells = { x = core.sparse_from_dense(x), row_of = { 0, 0, 0, 1 }, context_of = { 1, 1, 1, 1 } } }
+  local path = os.tmpname()
+  local p = { rows = { { perturbation = "B", context = "K", coverage = "embedding" } }, delta = core.tensor({ { -1, 0.5 } }, "double") }
+  predictions.save_cells(path, R, p)
+  local f = core.h5_open(path)
+  assert(f:size() == 6 and f:names("obs")[1] == "K/control/1" and f:names("obs")[6] == "K/B/3")
+  local y = f:matrix():dense()
+  assert((y - core.tensor { { 0, 1 }, { 1, 0 }, { 2, 2 }, { 0, 1.5 }, { 0, 0.5 }, { 1, 2.5 } }):abs():max():item() == 0)
+  f:close()
+  predictions.save_cells(path, R, p, { cells = 2, seed = 3 })
+  f = core.h5_open(path)
+  assert(f:size() == 4)
+  f:close()
+  os.remove(path)
+  p.rows[1].context = "L"
+  raises("context 'L' has no control cells", predictions.save_cells, path, R, p)
+  R.cells = nil
+  raises("no cells in memory", predictions.save_cells, path, R, p)
+end)

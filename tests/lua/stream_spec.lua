@@ -166,3 +166,77 @@ test("what cannot be streamed is said in a sentence", function()
     raises("NaN or infinite at cell 450", function() dynamo.data.read(path, { stream = little }):responses() end)
   end)
 end)
+
+test("cells that were kept while the responses were computed are not read again", function()
+  with_file(forms.sparse, function(path)
+    local D = dynamo.data.read(path, { stream = true })
+    local R, S = D:responses(), dynamo.data.read(path):responses()
+    local before, list = D.x:cost().shards, {}
+    for i, row in ipairs(R.cells.row_of) do if row < 3 then list[#list + 1] = i end end
+    local t = core.randn(3, GENES, 5)
+    assert(near(R.cells.x:index(1, list):matmul(t), S.cells.x:index(1, list):matmul(t), 1e-5))
+    local seen = {}
+    R.cells.x:index(1, list):index(2, { 4, 2 }):each(function(part, places)
+      for i, p in ipairs(places) do seen[p] = part:index(1, { i }) end
+    end, { shuffle = 5 })
+    local expected = dense(S.cells.x:index(1, list):index(2, { 4, 2 }))
+    for p = 1, #list do assert(near(dense(seen[p]), expected:rows(p, p), 1e-6), p) end
+    assert(D.x:cost().shards == before and #R.cells.x:known(list) == #list)
+    local embedding = dynamo.embed.random { dim = 8 }:build { genes = R.genes, seed = 1 }
+    dynamo.model.koopman { latent = 4, rank = 2, epochs = 2 }:fit { responses = R, train = { 1, 2, 3, 4 }, validate = {},
+      embedding = embedding, seed = 1 }
+    assert(D.x:cost().shards == before)
+  end)
+end)
+
+test("no more cells are kept than the memory of the stream holds", function()
+  with_file(forms.sparse, function(path)
+    local D = dynamo.data.read(path, { stream = little }) -- 64 KiB: 252 cells of 260 bytes
+    local R = D:responses()
+    local all, before = {}, D.x:cost().shards
+    for i = 1, #R.cells.row_of do all[i] = i end
+    local known = R.cells.x:known(all)
+    assert(#known > 200 and #known <= 252, #known)
+    R.cells.x:index(1, known):matmul(core.randn(3, GENES, 2))
+    assert(D.x:cost().shards == before)
+    R.cells.x:matmul(core.randn(3, GENES, 2))
+    assert(D.x:cost().shards > before)
+  end)
+end)
+
+test("values that are not finite are masked in streamed data as in memory", function()
+  with_file(function(x)
+    x = x + 0
+    x:rows(450, 450):narrow(2, 7, 7):fill_(0 / 0)
+    return core.sparse_from_dense(x * 0.5)
+  end, function(path)
+    local function read(how) return dynamo.data.read(path, { stream = how, nonfinite = "mask" }):responses() end
+    local R, S = read(little), read(nil)
+    assert(R.mask and S.mask and same(R.mask, S.mask) and near(R.delta, S.delta, 1e-7) and not R.cells)
+  end)
+end)
+
+test("several streamed files are one, as in memory", function()
+  with_file(forms.sparse, function(one)
+    with_file(function(x) return core.sparse_from_dense((x * 2):index(2, (function()
+      local back = {}
+      for j = 1, GENES do back[j] = GENES + 1 - j end
+      return back
+    end)())) end, function(two)
+      local function read(how) return dynamo.data.read({ one, two }, { stream = how }):responses() end
+      local R, S, t = read(little), read(nil), core.randn(3, GENES, 5)
+      assert(stream.is(R.cells.x) and #R.rows == #S.rows and near(R.delta, S.delta, 1e-7))
+      assert(near(R.cells.x:matmul(t), S.cells.x:matmul(t), 1e-4) and R.cells.x:size(1) == 2 * CELLS)
+      local list = { 1200, 3, 3, 700, 601, 600 }
+      local part, in_memory = R.cells.x:index(1, list), S.cells.x:index(1, list)
+      assert(near(part:matmul(t), in_memory:matmul(t), 1e-4) and part:size(1) == 6 and tostring(part):find "2 files")
+      assert(near(part:index(2, { 5, 1 }):matmul(t:rows(1, 2)), in_memory:index(2, { 5, 1 }):matmul(t:rows(1, 2)), 1e-4))
+      assert(near(part:group_means({ 1, 2, 2, 1, 0, 1 }, 2), in_memory:group_means({ 1, 2, 2, 1, 0, 1 }, 2), 1e-6))
+      local map = {}
+      for j = 1, GENES do map[j] = (j - 1) % 10 + 1 end
+      assert(near(part:merge_cols(map, 10):matmul(t:rows(1, 10)), in_memory:merge_cols(map, 10):matmul(t:rows(1, 10)), 1e-4))
+      assert(#R.cells.x:known(list) > 0 and R.cells.x:cost().shards > 0)
+      raises("has no 'topk'", function() return part:topk(3) end)
+    end)
+  end)
+end)

@@ -14,11 +14,14 @@ repeated places add up. transpose: columns become rows, as the cells of 10x fold
 EFORMAT ("matrix.mtx: line 40: row 33695 outside 1..33694", "header says 2938 entries, found 2900 (truncated?)"), EIO.]],
   },
   ["h5_probe"] = {
-    sig = "core.h5_probe(path [, seconds]) -> true",
+    sig = "core.h5_probe(path [, { cell_names = boolean, seconds = n, memory = bytes }]) -> true",
     doc = [[Let the HDF5 library see a file in a child process, before it is opened in this one: libhdf5 crashes on some damaged files,
-and this turns that into an error. dynamo.data.read does it (isolate=false: not). seconds: limit of CPU time (default 600). Raises
-EFORMAT ("HDF5 crashed while reading X/data; the file is damaged", or why it does not open), EIO. Costs the names and columns once
-more, 7 % of reading 100,000 x 5,000 cells; matrices are looked up, not read, where we unpack them ourselves.]],
+and this turns that into an error. The child can read files and compute, nothing else (Linux: a filter of system calls).
+cell_names: false, if they will not be read here either (default true: all that can be asked of the file). seconds: limit of CPU
+time (600). memory: bytes for a matrix that only the library can read (80% of the machine's); all else gets 512 MiB and 256
+bytes per cell and gene. Raises EFORMAT ("HDF5 crashed while reading X/data; the file is damaged", or why it does not open), EIO.
+dynamo.data.read does it without names of cells (isolate=false: not at all), at 9 to 13 ms for 100,000 x 5,000 cells, 4 to 6 %
+of reading X on two threads (make bench ONLY=io); matrices are looked up, not read, where we unpack them ourselves.]],
   },
   ["H5File:kind"] = { sig = "f:kind() -> string", doc = [["h5ad", "10x", "loom", "model" or "other"; the last two have no cells.]] },
   ["H5File:generation"] = {
@@ -87,10 +90,10 @@ order, repeated or outside, a chunk that is damaged.]],
   },
   ["H5File:close"] = { sig = "f:close()", doc = "Close the file; later calls are errors. Garbage collection does it, too." },
   ["h5ad_write"] = {
-    sig = "core.h5ad_write(path, { x =, obs_names =, var_names =, obs =, var =, layers =, uns = })",
+    sig = "core.h5ad_write(path, { x =, obs_names =, var_names =, obs =, var =, layers =, obsm =, varm =, uns = })",
     doc = [[Write an AnnData file as 0.8 does. x: Tensor or Sparse (cells, genes), stored as float32. obs_names, var_names: lists of
 strings. obs, var: lists of { name =, values = list of strings | Tensor (n), categorical = true, boolean = true }; whole
-numbers are stored as int64, others as double. layers: { name = Tensor | Sparse }. uns: { key = string }. The file is old or
+numbers are stored as int64, others as double. layers, obsm (a row per cell), varm (a row per gene): { name = Tensor | Sparse }. uns: { key = string }. The file is old or
 new, never half: temporary name, sync, read back, rename. Same content, same bytes. Raises EIO, ENOMEM; a wrong shape or
 name is a plain error.]],
   },
