@@ -145,6 +145,27 @@ static void rows(job *j, int d, const char *a, const char *b) {
   for (ptrdiff_t i = 0; i < n; i++) rows(j, d + 1, a + i * ba, b + i * bb);
 }
 
+/* Is a tensor large, but none of its rows is worth threads? */
+static bool many_rows(const dyn_tensor *t) {
+  return t->ndim > 1 && dyn_tensor_len(t) > 2 * GRAIN &&
+         t->size[t->ndim - 1] <= GRAIN && t->size[0] > 1;
+}
+
+/* Everything below the first dimension, by threads. */
+static void rows_together(const job *j) {
+  ptrdiff_t n = j->a->size[0], sa = j->a->stride[0], sb = j->b->stride[0];
+  ptrdiff_t ea = (ptrdiff_t)dyn_type_size(j->a->type);
+  ptrdiff_t eb = (ptrdiff_t)dyn_type_size(j->b->type);
+  ptrdiff_t step = (ptrdiff_t)(dyn_tensor_len(j->a) / (size_t)n * j->outsize);
+#pragma omp parallel for
+  for (ptrdiff_t i = 0; i < n; i++) {
+    job own = *j;
+    own.out += i * step;
+    rows(&own, 1, (const char *)j->a->data + i * sa * ea,
+         (const char *)j->b->data + i * sb * eb);
+  }
+}
+
 /* 't', which is dense, as one row */
 static void flatten(dyn_tensor *t) {
   t->size[0] = (ptrdiff_t)dyn_tensor_len(t);
@@ -159,7 +180,10 @@ static void apply(void *out, dyn_type type, dyn_tensor a, dyn_tensor b,
   if (a.ndim == 0 || (dyn_tensor_dense(&a) && dyn_tensor_dense(&b)))
     flatten(&a), flatten(&b);
   job j = {&a, &b, k, out, dyn_type_size(type)};
-  rows(&j, 0, a.data, b.data);
+  if (many_rows(&a))
+    rows_together(&j);
+  else
+    rows(&j, 0, a.data, b.data);
 }
 
 /* The usual case, in which small tensors need not pay for views, strides and
@@ -276,6 +300,7 @@ static void scatter(dyn_tensor *dst, int d, char *out, const char *in,
     k(n, out, in, src->stride[d], in, 0);
     return;
   }
+#pragma omp parallel for if (d == 0 && many_rows(dst))
   for (ptrdiff_t i = 0; i < n; i++)
     if (d == dst->ndim - 1)
       k(1, out + i * so, in + i * si, 1, in, 0);
@@ -301,8 +326,20 @@ dyn_status dyn_copy_(dyn_tensor *dst, const dyn_tensor *src, dyn_err *e) {
   return DYN_OK;
 }
 
+/* Zeros that lie together. */
+static void clear(char *to, size_t bytes) {
+#pragma omp parallel for if (bytes > 4 * GRAIN)
+  for (size_t i = 0; i < bytes; i += GRAIN)
+    memset(to + i, 0, bytes - i < GRAIN ? bytes - i : GRAIN);
+}
+
 void dyn_fill_(dyn_tensor *t, double v) {
   float f = (float)v;
+  if (v == 0 && !signbit(v) && dyn_tensor_dense(t)) {
+    clear(t->data, dyn_tensor_len(t) * dyn_type_size(t->type));
+    dyn_tensor_touch(t);
+    return;
+  }
   dyn_tensor s = {.type = t->type, .data = &f};
   if (t->type == DYN_F64) s.data = &v;
   if (dyn_copy_(t, &s, NULL) != DYN_OK) return; /* a scalar always fits */
