@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include "bind/open.h"
+#include "core/ops.h"
 
 /* ---- arguments ---------------------------------------------------------- */
 
@@ -197,6 +198,15 @@ static void collect(lua_State *L) {
   double start = omp_get_wtime();
   lua_gc(L, LUA_GCCOLLECT, 0);
   adapt(start);
+}
+
+void dyn_from_one(lua_State *L, dyn_tensor *r) {
+  dyn_err e;
+  float f = 1;
+  double d = 1;
+  void *data = r->type == DYN_F32 ? (void *)&f : &d;
+  const dyn_tensor one = {.type = r->type, .data = data};
+  dyn_result(L, dyn_map2_(r, DYN_ADD, &one, &e), &e, 0);
 }
 
 /* Say which limit it was, if there is one. */
