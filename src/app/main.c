@@ -129,6 +129,7 @@ static int run(lua_State *L) {
   char **argv = lua_touserdata(L, 2);
   luaL_checkversion(L);
   luaL_openlibs(L);
+  lua_gc(L, LUA_GCGEN, 0, 0); /* as lua5.4 does: temporaries go early */
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_dynamo_core);
   lua_setfield(L, -2, "dynamo.core");

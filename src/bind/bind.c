@@ -168,9 +168,11 @@ const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type) {
 ** use or 4 LEAST. A heuristic: races are harmless.
 */
 enum {
-  LEAST = 16 << 20
+  LEAST = 16 << 20,
+  YOUNG = 4 << 20
 };
 static size_t growth = LEAST, worth = LEAST;
+static size_t before;      /* in use after the last step */
 static size_t kept;        /* in use after the last collection */
 static size_t worth_under; /* the memory limit 'worth' was made for */
 static double last;        /* seconds: end of the last collection */
@@ -186,8 +188,22 @@ static void adapt(double start) {
   last = now;
 }
 
+/*
+** Temporaries die young. Where the collector is generational (Lua 5.4's) a step
+** looks at new objects only and costs little, so that the next result finds the
+** memory of the last one in the cache; an incremental one just moves on.
+*/
+static void collect_young(lua_State *L) {
+  size_t live = dyn_live();
+  if (live < before) before = live;
+  if (live - before <= YOUNG) return;
+  lua_gc(L, LUA_GCSTEP, 0);
+  before = dyn_live();
+}
+
 static void collect(lua_State *L) {
   size_t most = dyn_memory_limit(), bound;
+  collect_young(L);
   if (most != worth_under) worth_under = most, worth = LEAST, kept = 0;
   bound = worth;
   /* under a ceiling garbage gets half of what is left: it makes nobody fail,
