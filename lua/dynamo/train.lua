@@ -98,7 +98,7 @@ end
 ---@param params userdata
 ---@param spec table    what core.response_loss takes
 ---@param set table     { features, own, genes, target, mask, weight, decoder }
----@param o table       epochs, batch, lr, decay, noise, dropout, clip, warmup, patience; precision of large products, "float" or "bf16"
+---@param o table       epochs, batch, lr, decay, noise, dropout, clip, warmup, patience, precision
 ---@param seed integer
 ---@param more? table   { validate = set, progress = function(done, total, values) }
 ---@return table curve  { train = {...}, validate = {...} }
