@@ -174,10 +174,10 @@ enum {
   YOUNG = 4 << 20
 };
 static size_t growth = LEAST, worth = LEAST;
-static size_t before;      /* in use after the last step */
-static size_t kept;        /* in use after the last collection */
-static size_t worth_under; /* the memory limit 'worth' was made for */
-static double last;        /* seconds: end of the last collection */
+static size_t before, seen; /* in use after the last step, the last result */
+static size_t kept;         /* in use after the last collection */
+static size_t worth_under;  /* the memory limit 'worth' was made for */
+static double last;         /* seconds: end of the last collection */
 
 static void adapt(double start) {
   double now = omp_get_wtime(), share = (now - start) / (now - last);
@@ -193,14 +193,17 @@ static void adapt(double start) {
 /*
 ** Temporaries die young. Where the collector is generational (Lua 5.4's) a step
 ** looks at new objects only and costs little, so that the next result finds the
-** memory of the last one in the cache; an incremental one just moves on.
+** memory of the last one in the cache; an incremental one just moves on. What is
+** there in two steps is old and stays for long, so that a few results as large
+** as this one lie between two.
 */
 static void collect_young(lua_State *L) {
-  size_t live = dyn_live();
+  size_t live = dyn_live(), result = live > seen ? live - seen : 0;
+  seen = live;
   if (live < before) before = live;
-  if (live - before <= YOUNG) return;
+  if (live - before <= YOUNG || live - before <= 2 * result) return;
   lua_gc(L, LUA_GCSTEP, 0);
-  before = dyn_live();
+  before = seen = dyn_live();
 }
 
 static void collect(lua_State *L) {
