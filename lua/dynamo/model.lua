@@ -50,6 +50,8 @@ local shared = {
   clip = { default = 1, type = "number", min = 0, help = "largest norm of the gradient; 0: any" },
   warmup = { default = 0, type = "integer", min = 0, help = "steps of linear warm-up" },
   patience = { default = 0, type = "integer", min = 0, help = "epochs without gain on validation before it stops; 0: never" },
+  precision = { default = "float", values = { "float", "bf16" },
+    help = "of large products in training; bf16 needs a processor with AVX512-BF16 and keeps 8 bits of each factor" },
 }
 
 local function with(extra)
@@ -349,6 +351,10 @@ local function fit(self, head, env)
     err.raise { code = "EVALUE", message = ("model.%s: fit expects env.responses"):format(self.name) }
   end
   local o = self.options
+  if o.precision == "bf16" and not core.bf16() then
+    err.raise { code = "EOPTION", message = ("model.%s: precision = \"bf16\" needs a processor with AVX512-BF16"):format(self.name),
+      hint = "precision = \"float\"" }
+  end
   local e = predictor.built(o.embedding or env.embedding, env)
   if not e then err.raise { code = "EOPTION", message = ("model.%s: needs an embedding"):format(self.name) } end
   local names, models = contexts_of(env), {}

@@ -68,7 +68,7 @@ end
 -- The step of one batch; numerical trouble names epoch and batch.
 local function step(params, spec, optimiser, set, list, o, at)
   local q, l = batch(set, list)
-  l.noise, l.drop, l.seed = o.noise, o.dropout, at.seed
+  l.noise, l.drop, l.seed, l.precision = o.noise, o.dropout, at.seed, o.precision
   if set.cells and at.step % EVERY == 0 then draw_cells(l, set, list, at.seed) end
   local ok, loss = pcall(core.response_loss, params, spec, q, l)
   if not ok then
@@ -98,7 +98,7 @@ end
 ---@param params userdata
 ---@param spec table    what core.response_loss takes
 ---@param set table     { features, own, genes, target, mask, weight, decoder }
----@param o table       epochs, batch, lr, decay, noise, dropout, clip, warmup, patience
+---@param o table       epochs, batch, lr, decay, noise, dropout, clip, warmup, patience, precision
 ---@param seed integer
 ---@param more? table   { validate = set, progress = function(done, total, values) }
 ---@return table curve  { train = {...}, validate = {...} }

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include "bind/open.h"
+#include "core/ops.h"
 
 /* ---- arguments ---------------------------------------------------------- */
 
@@ -164,15 +165,19 @@ const dyn_tensor *dyn_argtensor(lua_State *L, int arg, dyn_type type) {
 ** has just been made, never from inside the core. Collecting early keeps the
 ** blocks of temporaries in the cache and collecting late is less work: the
 ** growth follows what the collections cost, between LEAST and as much as is in
-** use or 4 LEAST. A heuristic: races are harmless.
+** use or 4 LEAST. (A fixed floor of 64 MB was slower: results of a megabyte then
+** pass through 64 MB of memory that no cache holds, and take 1.6 times as long.)
+** A heuristic: races are harmless.
 */
 enum {
-  LEAST = 16 << 20
+  LEAST = 16 << 20,
+  YOUNG = 4 << 20
 };
 static size_t growth = LEAST, worth = LEAST;
-static size_t kept;        /* in use after the last collection */
-static size_t worth_under; /* the memory limit 'worth' was made for */
-static double last;        /* seconds: end of the last collection */
+static size_t before, seen; /* in use after the last step, the last result */
+static size_t kept;         /* in use after the last collection */
+static size_t worth_under;  /* the memory limit 'worth' was made for */
+static double last;         /* seconds: end of the last collection */
 
 static void adapt(double start) {
   double now = omp_get_wtime(), share = (now - start) / (now - last);
@@ -185,8 +190,25 @@ static void adapt(double start) {
   last = now;
 }
 
+/*
+** Temporaries die young. Where the collector is generational (Lua 5.4's) a step
+** looks at new objects only and costs little, so that the next result finds the
+** memory of the last one in the cache; an incremental one just moves on. What is
+** there in two steps is old and stays for long, so that a few results as large
+** as this one lie between two.
+*/
+static void collect_young(lua_State *L) {
+  size_t live = dyn_live(), result = live > seen ? live - seen : 0;
+  seen = live;
+  if (live < before) before = live;
+  if (live - before <= YOUNG || live - before <= 2 * result) return;
+  lua_gc(L, LUA_GCSTEP, 0);
+  before = seen = dyn_live();
+}
+
 static void collect(lua_State *L) {
   size_t most = dyn_memory_limit(), bound;
+  collect_young(L);
   if (most != worth_under) worth_under = most, worth = LEAST, kept = 0;
   bound = worth;
   /* under a ceiling garbage gets half of what is left: it makes nobody fail,
@@ -197,6 +219,15 @@ static void collect(lua_State *L) {
   double start = omp_get_wtime();
   lua_gc(L, LUA_GCCOLLECT, 0);
   adapt(start);
+}
+
+void dyn_from_one(lua_State *L, dyn_tensor *r) {
+  dyn_err e;
+  float f = 1;
+  double d = 1;
+  void *data = r->type == DYN_F32 ? (void *)&f : &d;
+  const dyn_tensor one = {.type = r->type, .data = data};
+  dyn_result(L, dyn_map2_(r, DYN_ADD, &one, &e), &e, 0);
 }
 
 /* Say which limit it was, if there is one. */

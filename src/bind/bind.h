@@ -80,6 +80,8 @@ void dyn_pushstrings(lua_State *L, ptrdiff_t n, dyn_string_at get,
 ** message} (metatable dynamo.Error); a wrong argument as a string with a place.
 */
 int dyn_result(lua_State *L, dyn_status st, const dyn_err *e, int nres);
+/* Positions in 'r', which is new, count from 1 in Lua. */
+void dyn_from_one(lua_State *L, dyn_tensor *r);
 
 /*
 ** For dyn_poll: true once the debug hook is not the one the call started with.

@@ -131,16 +131,6 @@ static int tensor_copy(lua_State *L) { /* a:copy_(b), any types */
   return 1;
 }
 
-/* Positions count from 1. */
-static void from_one(lua_State *L, dyn_tensor *r) {
-  dyn_err e;
-  dyn_tensor *one = dyn_pushtensor(L);
-  dyn_result(L, dyn_tensor_new(one, r->type, 0, NULL, &e), &e, 0);
-  dyn_tensor_set(one, 0, 1);
-  dyn_result(L, dyn_map2_(r, DYN_ADD, one, &e), &e, 0);
-  lua_pop(L, 1);
-}
-
 static int reduce(lua_State *L) { /* t:sum([dim]) */
   dyn_err e;
   dyn_reduction op = (dyn_reduction)lua_tointeger(L, lua_upvalueindex(1));
@@ -148,12 +138,12 @@ static int reduce(lua_State *L) { /* t:sum([dim]) */
   int dim = lua_isnoneornil(L, 2) ? -1 : (int)dyn_checkindex(L, 2, a->ndim);
   dyn_tensor *r = dyn_pushtensor(L);
   dyn_result(L, dyn_reduce(r, op, a, dim, &e), &e, 0);
-  if (op == DYN_ARGMAX || op == DYN_ARGMIN) from_one(L, r);
+  if (op == DYN_ARGMAX || op == DYN_ARGMIN) dyn_from_one(L, r);
   if ((op != DYN_MAX && op != DYN_MIN) || dim < 0) return 1;
   dyn_tensor *at = dyn_pushtensor(L); /* and where they are */
   op = op == DYN_MAX ? DYN_ARGMAX : DYN_ARGMIN;
   dyn_result(L, dyn_reduce(at, op, a, dim, &e), &e, 0);
-  from_one(L, at);
+  dyn_from_one(L, at);
   return 2;
 }
 

@@ -6,17 +6,6 @@
 #include "core/order.h"
 #include "core/rng.h"
 
-/* Positions count from 1 in Lua. */
-static int from_one(lua_State *L, dyn_tensor *at, double one) {
-  dyn_err e;
-  dyn_tensor *v = dyn_pushtensor(L);
-  dyn_result(L, dyn_tensor_new(v, DYN_F64, 0, NULL, &e), &e, 0);
-  dyn_tensor_set(v, 0, one);
-  dyn_result(L, dyn_map2_(at, DYN_ADD, v, &e), &e, 0);
-  lua_pop(L, 1);
-  return 0;
-}
-
 /* A dimension; a scalar has one, of a single element. Default: 'def'. */
 static int dimension(lua_State *L, int arg, const dyn_tensor *t, int def) {
   if (lua_isnoneornil(L, arg)) return def;
@@ -172,7 +161,7 @@ static int tensor_sort(lua_State *L) { /* t:sort([dim[, descending]]) */
   bool down = lua_toboolean(L, 3);
   dyn_tensor *v = dyn_pushtensor(L), *at = dyn_pushtensor(L);
   dyn_result(L, dyn_sort(v, at, t, dim, down, &e), &e, 0);
-  from_one(L, at, 1);
+  dyn_from_one(L, at);
   return 2;
 }
 
@@ -193,7 +182,7 @@ static int tensor_topk(lua_State *L) { /* t:topk(k[, dim[, smallest]]) */
   bool smallest = lua_toboolean(L, 4);
   dyn_tensor *v = dyn_pushtensor(L), *at = dyn_pushtensor(L);
   dyn_result(L, dyn_topk(v, at, t, k, dim, !smallest, &e), &e, 0);
-  from_one(L, at, 1);
+  dyn_from_one(L, at);
   return 2;
 }
 
@@ -203,7 +192,7 @@ static int tensor_unique(lua_State *L) { /* values, inverse, counts */
   dyn_tensor *v = dyn_pushtensor(L), *inverse = dyn_pushtensor(L),
              *counts = dyn_pushtensor(L);
   dyn_result(L, dyn_unique(v, inverse, counts, t, &e), &e, 0);
-  from_one(L, inverse, 1);
+  dyn_from_one(L, inverse);
   return 3;
 }
 
@@ -252,20 +241,24 @@ static int tensor_quantile(lua_State *L) { /* t:quantile(q or list[, dim]) */
 
 /* ---- positions and masks ---------------------------------------------------------- */
 
-/* The positions at 'arg', counted from 0, in a new tensor that is pushed. */
-static dyn_tensor *places(lua_State *L, int arg) {
+/* The positions at 'arg' as numbers of double, still counted from 1. */
+static const dyn_tensor *positions(lua_State *L, int arg) {
   dyn_err e;
   const dyn_tensor *t = dyn_checktensor(L, arg);
-  if (t->type != DYN_F64) {
-    dyn_tensor *wide = dyn_pushtensor(L);
-    dyn_result(L, dyn_convert(wide, t, DYN_F64, &e), &e, 0);
-    t = wide;
-  }
-  dyn_tensor *at = dyn_pushtensor(L), *one = dyn_pushtensor(L);
-  dyn_result(L, dyn_tensor_new(one, DYN_F64, 0, NULL, &e), &e, 0);
-  dyn_tensor_set(one, 0, 1);
-  dyn_result(L, dyn_map2(at, DYN_SUB, t, one, &e), &e, 0);
-  lua_pop(L, 1);
+  if (t->type == DYN_F64) return t;
+  dyn_tensor *wide = dyn_pushtensor(L);
+  dyn_result(L, dyn_convert(wide, t, DYN_F64, &e), &e, 0);
+  return wide;
+}
+
+/* The same counted from 0, in a new tensor that is pushed. */
+static dyn_tensor *places(lua_State *L, int arg) {
+  dyn_err e;
+  const dyn_tensor *t = positions(L, arg);
+  double v = 1;
+  const dyn_tensor one = {.type = DYN_F64, .data = &v};
+  dyn_tensor *at = dyn_pushtensor(L);
+  dyn_result(L, dyn_map2(at, DYN_SUB, t, &one, &e), &e, 0);
   return at;
 }
 
@@ -273,9 +266,9 @@ static int tensor_gather(lua_State *L) { /* t:gather(dim, positions) */
   dyn_err e;
   const dyn_tensor *t = dyn_checktensor(L, 1);
   int dim = dimension(L, 2, t, 0);
-  const dyn_tensor *at = places(L, 3);
+  const dyn_tensor *at = positions(L, 3);
   dyn_tensor *r = dyn_pushtensor(L);
-  return dyn_result(L, dyn_gather(r, t, dim, at, &e), &e, 1);
+  return dyn_result(L, dyn_gather(r, t, dim, at, 1, &e), &e, 1);
 }
 
 static int tensor_scatter_add(lua_State *L) { /* t:scatter_add_(dim, at, x) */
@@ -326,7 +319,7 @@ static int tensor_nonzero(lua_State *L) { /* (k, dimensions), from 1 */
   const dyn_tensor *t = dyn_checktensor(L, 1);
   dyn_tensor *r = dyn_pushtensor(L);
   dyn_result(L, dyn_nonzero(r, t, &e), &e, 0);
-  from_one(L, r, 1);
+  dyn_from_one(L, r);
   return 1;
 }
 

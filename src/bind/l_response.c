@@ -130,6 +130,15 @@ static dyn_queries check_queries(lua_State *L, int arg, const dyn_response *m) {
   return q;
 }
 
+/* Field 'precision' of the lesson: "float", or "bf16" for large products. */
+static bool half_precision(lua_State *L, int arg) {
+  static const char *const names[] = {"float", "bf16", NULL};
+  lua_getfield(L, arg, "precision");
+  bool half = luaL_checkoption(L, -1, names[0], names) == 1;
+  lua_pop(L, 1);
+  return half;
+}
+
 static int loss(lua_State *L) { /* (params, spec, queries, lesson) -> loss */
   dyn_err e;
   double v;
@@ -147,6 +156,7 @@ static int loss(lua_State *L) { /* (params, spec, queries, lesson) -> loss */
                   .spread = dyn_fieldnum(L, 4, "spread", 1),
                   .noise = dyn_fieldnum(L, 4, "noise", 0),
                   .drop = dyn_fieldnum(L, 4, "drop", 0),
+                  .bf16 = half_precision(L, 4),
                   .seed = (uint64_t)dyn_fieldint(L, 4, "seed", 1)};
   if (!l.target) luaL_error(L, "response: a target is expected");
   dyn_result(L, dyn_response_loss(p, &m, &q, &l, &v, &e), &e, 0);

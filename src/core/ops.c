@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/misfit.h"
 #include "core/vmath.h"
 #include "core/wide.h"
 
@@ -94,6 +95,8 @@ static kernel *const k_to[][DYN_NTYPES] = {
 };
 static void (*const k_fold[])(ptrdiff_t, double *, ptrdiff_t, const void *,
                               ptrdiff_t) = BOTH(fold);
+static void (*const k_squares[])(ptrdiff_t, double *, const void *,
+                                 const double *) = BOTH(fold_squares);
 static double (*const k_sum[])(ptrdiff_t, const void *, ptrdiff_t) = BOTH(sum);
 static double (*const k_spread[])(ptrdiff_t, const void *, ptrdiff_t,
                                   double) = BOTH(spread);
@@ -145,6 +148,27 @@ static void rows(job *j, int d, const char *a, const char *b) {
   for (ptrdiff_t i = 0; i < n; i++) rows(j, d + 1, a + i * ba, b + i * bb);
 }
 
+/* Is a tensor large, but none of its rows is worth threads? */
+static bool many_rows(const dyn_tensor *t) {
+  return t->ndim > 1 && dyn_tensor_len(t) > 2 * GRAIN &&
+         t->size[t->ndim - 1] <= GRAIN && t->size[0] > 1;
+}
+
+/* Everything below the first dimension, by threads. */
+static void rows_together(const job *j) {
+  ptrdiff_t n = j->a->size[0], sa = j->a->stride[0], sb = j->b->stride[0];
+  ptrdiff_t ea = (ptrdiff_t)dyn_type_size(j->a->type);
+  ptrdiff_t eb = (ptrdiff_t)dyn_type_size(j->b->type);
+  ptrdiff_t step = (ptrdiff_t)(dyn_tensor_len(j->a) / (size_t)n * j->outsize);
+#pragma omp parallel for
+  for (ptrdiff_t i = 0; i < n; i++) {
+    job own = *j;
+    own.out += i * step;
+    rows(&own, 1, (const char *)j->a->data + i * sa * ea,
+         (const char *)j->b->data + i * sb * eb);
+  }
+}
+
 /* 't', which is dense, as one row */
 static void flatten(dyn_tensor *t) {
   t->size[0] = (ptrdiff_t)dyn_tensor_len(t);
@@ -159,7 +183,10 @@ static void apply(void *out, dyn_type type, dyn_tensor a, dyn_tensor b,
   if (a.ndim == 0 || (dyn_tensor_dense(&a) && dyn_tensor_dense(&b)))
     flatten(&a), flatten(&b);
   job j = {&a, &b, k, out, dyn_type_size(type)};
-  rows(&j, 0, a.data, b.data);
+  if (many_rows(&a))
+    rows_together(&j);
+  else
+    rows(&j, 0, a.data, b.data);
 }
 
 /* The usual case, in which small tensors need not pay for views, strides and
@@ -186,19 +213,6 @@ void dyn_map2_to(void *out, dyn_binary op, const dyn_tensor *a,
   if (n) binary[op].k[a->type](n, out, a->data, 1, b->data, 1);
 }
 
-static dyn_status mixed(const char *name, const dyn_tensor *a,
-                        const dyn_tensor *b, dyn_err *e) {
-  return dyn_fail(e, DYN_ETYPE, "%s: %s and %s do not mix; convert one", name,
-                  dyn_type_name(a->type), dyn_type_name(b->type));
-}
-
-static dyn_status mismatch(const char *name, const dyn_tensor *a,
-                           const dyn_tensor *b, dyn_err *e) {
-  char sa[DYN_SHAPELEN], sb[DYN_SHAPELEN];
-  return dyn_fail(e, DYN_ESHAPE, "%s: shapes %s and %s do not match", name,
-                  dyn_tensor_shape(a, sa), dyn_tensor_shape(b, sb));
-}
-
 /* Borrowed views of a and b in their common shape. */
 static bool broadcast(dyn_tensor *va, dyn_tensor *vb) {
   dyn_tensor shape = {.ndim = va->ndim > vb->ndim ? va->ndim : vb->ndim};
@@ -220,14 +234,14 @@ dyn_status dyn_map1(dyn_tensor *r, dyn_unary op, const dyn_tensor *a,
 dyn_status dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
                     const dyn_tensor *b, dyn_err *e) {
   const map *m = &binary[op];
-  if (a->type != b->type) return mixed(m->name, a, b, e);
+  if (a->type != b->type) return dyn_mixed(m->name, a, b, e);
   if (dyn_alike(a, b)) {
     dyn_status good = dyn_tensor_raw(r, a->type, a->ndim, a->size, e);
     if (good == DYN_OK) dyn_map2_to(r->data, op, a, b);
     return good;
   }
   dyn_tensor va = *a, vb = *b; /* borrowed: no reference taken */
-  if (!broadcast(&va, &vb)) return mismatch(m->name, a, b, e);
+  if (!broadcast(&va, &vb)) return dyn_mismatch(m->name, a, b, e);
   dyn_status st = dyn_tensor_raw(r, a->type, va.ndim, va.size, e);
   if (st == DYN_OK) apply(r->data, r->type, va, vb, m->k[a->type]);
   return st;
@@ -236,13 +250,13 @@ dyn_status dyn_map2(dyn_tensor *r, dyn_binary op, const dyn_tensor *a,
 dyn_status dyn_map2_(dyn_tensor *a, dyn_binary op, const dyn_tensor *b,
                      dyn_err *e) {
   const map *m = &binary[op];
-  if (a->type != b->type) return mixed(m->name, a, b, e);
+  if (a->type != b->type) return dyn_mixed(m->name, a, b, e);
   if (dyn_alike(a, b) && (a->st != b->st || a->data == b->data)) {
     dyn_map2_to(a->data, op, a, b);
     return dyn_tensor_touch(a), DYN_OK;
   }
   dyn_tensor vb = *b, r = {0};
-  if (!dyn_tensor_expand(&vb, a)) return mismatch(m->name, a, b, e);
+  if (!dyn_tensor_expand(&vb, a)) return dyn_mismatch(m->name, a, b, e);
   if (dyn_tensor_dense(a)) {
     /* b may be a view of a: element i is read before it is written only where
     ** both run alike, so an overlapping operand is copied first */
@@ -276,6 +290,7 @@ static void scatter(dyn_tensor *dst, int d, char *out, const char *in,
     k(n, out, in, src->stride[d], in, 0);
     return;
   }
+#pragma omp parallel for if (d == 0 && many_rows(dst))
   for (ptrdiff_t i = 0; i < n; i++)
     if (d == dst->ndim - 1)
       k(1, out + i * so, in + i * si, 1, in, 0);
@@ -285,7 +300,7 @@ static void scatter(dyn_tensor *dst, int d, char *out, const char *in,
 
 dyn_status dyn_copy_(dyn_tensor *dst, const dyn_tensor *src, dyn_err *e) {
   dyn_tensor v = *src, copy = {0};
-  if (!dyn_tensor_expand(&v, dst)) return mismatch("copy_", dst, src, e);
+  if (!dyn_tensor_expand(&v, dst)) return dyn_mismatch("copy_", dst, src, e);
   if (dyn_tensor_len(dst) == 0) return DYN_OK;
   if (src->st == dst->st && src->st) { /* may overlap */
     dyn_status st = dyn_convert(&copy, &v, src->type, e);
@@ -301,8 +316,20 @@ dyn_status dyn_copy_(dyn_tensor *dst, const dyn_tensor *src, dyn_err *e) {
   return DYN_OK;
 }
 
+/* Zeros that lie together. */
+static void clear(char *to, size_t bytes) {
+#pragma omp parallel for if (bytes > 4 * GRAIN)
+  for (size_t i = 0; i < bytes; i += GRAIN)
+    memset(to + i, 0, bytes - i < GRAIN ? bytes - i : GRAIN);
+}
+
 void dyn_fill_(dyn_tensor *t, double v) {
   float f = (float)v;
+  if (v == 0 && !signbit(v) && dyn_tensor_dense(t)) {
+    clear(t->data, dyn_tensor_len(t) * dyn_type_size(t->type));
+    dyn_tensor_touch(t);
+    return;
+  }
   dyn_tensor s = {.type = t->type, .data = &f};
   if (t->type == DYN_F64) s.data = &v;
   if (dyn_copy_(t, &s, NULL) != DYN_OK) return; /* a scalar always fits */
@@ -329,7 +356,7 @@ dyn_status dyn_sum_to(dyn_tensor *r, const dyn_tensor *g,
                       const dyn_tensor *like, dyn_err *e) {
   if (dyn_tensor_same_shape(g, like)) return dyn_convert(r, g, g->type, e);
   dyn_tensor acc = {0}, view = *like;
-  if (!dyn_tensor_expand(&view, g)) return mismatch("sum_to", g, like, e);
+  if (!dyn_tensor_expand(&view, g)) return dyn_mismatch("sum_to", g, like, e);
   dyn_status st = dyn_tensor_new(&acc, DYN_F64, like->ndim, like->size, e);
   if (st != DYN_OK) return st;
   view = acc;
@@ -440,6 +467,47 @@ done:
   return st;
 }
 
+/* n rows of m numbers: what is to be told of each column, in y. 'mean', 0 on
+** entry, has room for m numbers. */
+static void spread_rows(dyn_reduction op, dyn_type type, ptrdiff_t n,
+                        ptrdiff_t m, const char *x, double *y, double *mean) {
+  ptrdiff_t step = m * (ptrdiff_t)dyn_type_size(type);
+  for (ptrdiff_t i = 0; i < n && op != DYN_NORM; i++)
+    k_fold[type](m, mean, 1, x + i * step, 1);
+  for (ptrdiff_t k = 0; k < m; k++) mean[k] /= (double)n;
+  for (ptrdiff_t i = 0; i < n; i++) k_squares[type](m, y, x + i * step, mean);
+  for (ptrdiff_t k = 0; k < m; k++) {
+    if (op != DYN_NORM) y[k] = n > 1 ? y[k] / (double)(n - 1) : (double)NAN;
+    if (op != DYN_VARIANCE) y[k] = sqrt(y[k]);
+  }
+}
+
+/* Variance, standard deviation or norm over a leading dimension of a dense
+** tensor, along the rows of memory. */
+static dyn_status spread_leading(dyn_tensor *r, dyn_reduction op,
+                                 const dyn_tensor *a, int dim, dyn_err *e) {
+  dyn_tensor shape = *a, y = {0}, mean = {0};
+  dyn_status st = DYN_OK;
+  ptrdiff_t n = a->size[dim], m = 1;
+  for (int d = dim + 1; d < a->ndim; d++) m *= a->size[d];
+  size_t block = (size_t)(n * m) * dyn_type_size(a->type);
+  for (int d = dim; d < a->ndim - 1; d++) shape.size[d] = a->size[d + 1];
+  DYN_TRY(dyn_tensor_new(&y, DYN_F64, a->ndim - 1, shape.size, e));
+  for (size_t i = 0; i < dyn_tensor_len(&y) / (size_t)m; i++) {
+    DYN_TRY(dyn_tensor_new(&mean, DYN_F64, 1, &m, e));
+    spread_rows(op, a->type, n, m, (const char *)a->data + i * block,
+                dyn_f64(&y) + (ptrdiff_t)i * m, dyn_f64(&mean));
+    dyn_tensor_free(&mean);
+  }
+  if (a->type == DYN_F64)
+    *r = y, y = (dyn_tensor){0}; /* move */
+  else
+    st = dyn_convert(r, &y, a->type, e);
+done:
+  dyn_tensor_free(&y), dyn_tensor_free(&mean);
+  return st;
+}
+
 /* Reduce 'dim' of a copy in which it is last, without gaps. */
 static dyn_status reduce_across(dyn_tensor *r, dyn_reduction op,
                                 const dyn_tensor *a, int dim, dyn_err *e) {
@@ -485,6 +553,9 @@ dyn_status dyn_reduce(dyn_tensor *r, dyn_reduction op, const dyn_tensor *a,
   if (dim < 0) return reduce_all(r, op, a, e);
   if ((op == DYN_SUM || op == DYN_MEAN) && dim < a->ndim - 1 && n)
     return sum_leading(r, a, dim, op == DYN_SUM ? 1 : 1 / (double)n, e);
+  if ((op == DYN_VARIANCE || op == DYN_STD || op == DYN_NORM) &&
+      dim < a->ndim - 1 && n && dyn_tensor_dense(a) && dyn_tensor_len(a))
+    return spread_leading(r, op, a, dim, e);
   if (op >= DYN_MAX && dim < a->ndim - 1) return best_leading(r, a, dim, op, e);
   if (a->stride[dim] != 1 && n > 1 && dyn_tensor_len(a) > 64)
     return reduce_across(r, op, a, dim, e);
@@ -508,91 +579,4 @@ dyn_status dyn_reduce(dyn_tensor *r, dyn_reduction op, const dyn_tensor *a,
     dyn_tensor_set(r, (ptrdiff_t)i, reduced(op, v.type, n, x, v.stride[dim]));
   }
   return DYN_OK;
-}
-
-/* ---- indexing ----------------------------------------------------------- */
-
-static dyn_status check_indices(const char *name, const int64_t *idx,
-                                ptrdiff_t n, ptrdiff_t size, dyn_err *e) {
-  for (ptrdiff_t i = 0; i < n; i++)
-    if (idx[i] < 0 || idx[i] >= size)
-      return dyn_fail(e, DYN_EVALUE, "%s: index %lld outside 1..%td", name,
-                      (long long)idx[i] + 1, size);
-  return DYN_OK;
-}
-
-dyn_status dyn_index_select(dyn_tensor *r, const dyn_tensor *a, int dim,
-                            const int64_t *idx, ptrdiff_t n, dyn_err *e) {
-  if (dim < 0 || dim >= a->ndim)
-    return dyn_fail(e, DYN_EVALUE, "index: no dimension %d in a %d-d tensor",
-                    dim + 1, a->ndim);
-  dyn_status st = check_indices("index", idx, n, a->size[dim], e);
-  if (st != DYN_OK) return st;
-  dyn_tensor shape = *a;
-  shape.size[dim] = n;
-  st = dyn_tensor_raw(r, a->type, a->ndim, shape.size, e);
-  size_t es = dyn_type_size(a->type);
-  for (ptrdiff_t i = 0; i < n && st == DYN_OK; i++) {
-    dyn_tensor to = *r, from = *a; /* borrowed slices of one row */
-    to.size[dim] = from.size[dim] = 1;
-    to.data = (char *)r->data + i * r->stride[dim] * (ptrdiff_t)es;
-    from.data = (char *)a->data + idx[i] * a->stride[dim] * (ptrdiff_t)es;
-    from.st = NULL; /* r is fresh: no overlap to look for */
-    if (dyn_tensor_dense(&to) && dyn_tensor_dense(&from))
-      memcpy(to.data, from.data, dyn_tensor_len(&to) * es);
-    else
-      st = dyn_copy_(&to, &from, e);
-  }
-  if (st != DYN_OK) dyn_tensor_free(r);
-  return st;
-}
-
-dyn_status dyn_index_add_(dyn_tensor *y, const int64_t *idx, ptrdiff_t n,
-                          const dyn_tensor *x, dyn_err *e) {
-  if (y->type != x->type) return mixed("index_add_", y, x, e);
-  if (x->ndim != y->ndim || y->ndim == 0 || x->size[0] != n ||
-      !dyn_tensor_dense(y))
-    return mismatch("index_add_", y, x, e);
-  for (int d = 1; d < y->ndim; d++)
-    if (x->size[d] != y->size[d]) return mismatch("index_add_", y, x, e);
-  dyn_status st = check_indices("index_add_", idx, n, y->size[0], e);
-  if (st != DYN_OK) return st;
-  ptrdiff_t es = (ptrdiff_t)dyn_type_size(y->type);
-  for (ptrdiff_t i = 0; i < n; i++) {
-    dyn_tensor to = *y, from = *x;
-    to.size[0] = from.size[0] = 1;
-    to.data = (char *)y->data + idx[i] * y->stride[0] * es;
-    from.data = (char *)x->data + i * x->stride[0] * es;
-    dyn_accum(&to, &from);
-  }
-  dyn_tensor_touch(y);
-  return DYN_OK;
-}
-
-dyn_status dyn_cat(dyn_tensor *r, const dyn_tensor *const *a, int n, int dim,
-                   dyn_err *e) {
-  if (n < 1) return dyn_fail(e, DYN_EVALUE, "cat: nothing to join");
-  dyn_tensor shape = *a[0];
-  if (dim < 0 || dim >= shape.ndim)
-    return dyn_fail(e, DYN_EVALUE, "cat: no dimension %d in a %d-d tensor",
-                    dim + 1, shape.ndim);
-  for (int i = 1; i < n; i++) {
-    if (a[i]->type != a[0]->type) return mixed("cat", a[0], a[i], e);
-    dyn_tensor t = *a[i];
-    if (t.ndim == shape.ndim) t.size[dim] = a[0]->size[dim];
-    if (!dyn_tensor_same_shape(&t, a[0])) return mismatch("cat", a[0], a[i], e);
-    shape.size[dim] += a[i]->size[dim];
-  }
-  dyn_status st = dyn_tensor_raw(r, shape.type, shape.ndim, shape.size, e);
-  ptrdiff_t at = 0;
-  for (int i = 0; i < n && st == DYN_OK; i++) {
-    dyn_tensor to = *r;
-    to.size[dim] = a[i]->size[dim];
-    to.data = (char *)r->data +
-              at * r->stride[dim] * (ptrdiff_t)dyn_type_size(r->type);
-    st = dyn_copy_(&to, a[i], e);
-    at += a[i]->size[dim];
-  }
-  if (st != DYN_OK) dyn_tensor_free(r);
-  return st;
 }

@@ -7,6 +7,10 @@
 #include "core/ops.h"
 #include "core/wide.h"
 
+enum {
+  PIECE = 1 << 14 /* positions for one thread */
+};
+
 #define T        float
 #define KEY      uint32_t
 #define NAME(fn) fn##_f32
@@ -30,8 +34,8 @@ static void (*const k_best[])(ptrdiff_t, const void *, bool, ptrdiff_t, void *,
                               uint32_t *, void *, uint32_t *) = BOTH(best);
 static void (*const k_running[])(ptrdiff_t, void *,
                                  const void *) = BOTH(running);
-static void (*const k_pick[])(ptrdiff_t, void *, const void *,
-                              const double *) = BOTH(pick);
+static bool (*const k_pick[])(ptrdiff_t, void *, const void *, ptrdiff_t,
+                              const double *, double) = BOTH(pick);
 static void (*const k_put[])(ptrdiff_t, void *, const void *,
                              const double *) = BOTH(put);
 static void (*const k_choose[])(ptrdiff_t, void *, const void *, ptrdiff_t,
@@ -296,45 +300,76 @@ WIDE static bool inside(ptrdiff_t n, const double *x, double size) {
   return !bad;
 }
 
-/* 'at' fits 'a' but along 'dim', and its positions are inside. */
-static dyn_status check_positions(const char *name, const dyn_tensor *a,
-                                  int dim, const dyn_tensor *at, dyn_err *e) {
+/* 'at' fits 'a' but along 'dim'. */
+static dyn_status check_shape(const char *name, const dyn_tensor *a, int dim,
+                              const dyn_tensor *at, dyn_err *e) {
   char s[DYN_SHAPELEN], u[DYN_SHAPELEN];
   dyn_tensor shape = *a;
-  ptrdiff_t n = a->ndim ? a->size[dim] : 1;
   if (at->type != DYN_F64)
     return dyn_fail(e, DYN_ETYPE, "%s: positions are tensors of double", name);
   if (a->ndim && at->ndim == a->ndim) shape.size[dim] = at->size[dim];
-  if (!dyn_tensor_same_shape(&shape, at))
-    return dyn_fail(e, DYN_ESHAPE, "%s: positions %s do not fit %s", name,
-                    dyn_tensor_shape(at, s), dyn_tensor_shape(a, u));
-  dyn_tensor c = {0};
-  dyn_status st = flat(&c, at, e);
-  if (st != DYN_OK) return st;
-  bool good = inside(c.size[0], dyn_f64(&c), (double)n);
-  for (ptrdiff_t i = 0; i < c.size[0] && !good; i++) {
-    double v = dyn_f64(&c)[i];
-    if (v >= 0 && v < (double)n && v == (double)(ptrdiff_t)v) continue;
-    st = dyn_fail(e, DYN_EVALUE, "%s: position %g outside 1..%td", name, v + 1,
-                  n);
-    break;
+  if (dyn_tensor_same_shape(&shape, at)) return DYN_OK;
+  return dyn_fail(e, DYN_ESHAPE, "%s: positions %s do not fit %s", name,
+                  dyn_tensor_shape(at, s), dyn_tensor_shape(a, u));
+}
+
+/* The first of m positions, counted from 'first', that is not in 1 .. n. */
+static dyn_status outside(const char *name, ptrdiff_t m, const double *at,
+                          double first, ptrdiff_t n, dyn_err *e) {
+  ptrdiff_t i = 0;
+  for (; i < m; i++) {
+    double v = at[i] - first;
+    if (!(v >= 0 && v < (double)n && v == (double)(ptrdiff_t)v)) break;
   }
+  return dyn_fail(e, DYN_EVALUE, "%s: position %g outside 1..%td", name,
+                  i < m ? at[i] - first + 1 : (double)NAN, n);
+}
+
+/* The same, and its positions, counted from 0, are inside. */
+static dyn_status check_positions(const char *name, const dyn_tensor *a,
+                                  int dim, const dyn_tensor *at, dyn_err *e) {
+  ptrdiff_t n = a->ndim ? a->size[dim] : 1;
+  dyn_tensor c = {0};
+  dyn_status st = DYN_OK;
+  DYN_TRY(check_shape(name, a, dim, at, e));
+  DYN_TRY(flat(&c, at, e));
+  if (!inside(c.size[0], dyn_f64(&c), (double)n))
+    st = outside(name, c.size[0], dyn_f64(&c), 0, n, e);
+done:
   dyn_tensor_free(&c);
   return st;
 }
 
+/* One line of gather; a long one by threads. */
+static bool pick(dyn_type type, ptrdiff_t m, char *r, const void *x,
+                 ptrdiff_t n, const double *at, double first) {
+  ptrdiff_t es = (ptrdiff_t)dyn_type_size(type);
+  bool good = true;
+#pragma omp parallel for if (m > 2 * PIECE) reduction(&& : good)
+  for (ptrdiff_t i = 0; i < m; i += PIECE)
+    good = k_pick[type](m - i < PIECE ? m - i : PIECE, r + i * es, x, n, at + i,
+                        first) &&
+           good;
+  return good;
+}
+
 dyn_status dyn_gather(dyn_tensor *r, const dyn_tensor *a, int dim,
-                      const dyn_tensor *at, dyn_err *e) {
+                      const dyn_tensor *at, double first, dyn_err *e) {
   dyn_tensor c = {0}, p = {0}, out = {0};
   dyn_status st = DYN_OK;
   DYN_TRY(lines(&c, "gather", a, dim, e));
-  DYN_TRY(check_positions("gather", a, dim, at, e));
+  DYN_TRY(check_shape("gather", a, dim, at, e));
   DYN_TRY(lines(&p, "gather", at, dim, e));
   ptrdiff_t n = c.size[c.ndim - 1], m = p.size[p.ndim - 1];
   DYN_TRY(dyn_tensor_raw(&out, c.type, p.ndim, p.size, e));
   size_t outer = m ? dyn_tensor_len(&p) / (size_t)m : 0;
-  for (size_t i = 0; i < outer; i++)
-    k_pick[c.type](m, line(&out, i, m), line(&c, i, n), line(&p, i, m));
+  for (size_t i = 0; i < outer; i++) {
+    const double *list = line(&p, i, m);
+    if (pick(c.type, m, line(&out, i, m), line(&c, i, n), n, list, first))
+      continue;
+    st = outside("gather", m, list, first, n, e);
+    goto done;
+  }
   DYN_TRY(back(&out, a->ndim, dim, e));
   *r = out, out = (dyn_tensor){0};
 done:

@@ -46,10 +46,11 @@ DYN_STATUS dyn_unique(dyn_tensor *v, dyn_tensor *inverse, dyn_tensor *counts,
 /*
 ** r = a with position at[..] in place of that along 'dim': for matrices and
 ** dim 0, r[i][j] = a[at[i][j]][j]. 'at' is a double tensor of the other sizes
-** of a. DYN_EVALUE: a position outside; DYN_ESHAPE; DYN_ETYPE.
+** of a, and its positions count from 'first'. DYN_EVALUE: one is outside (the
+** message counts from 1); DYN_ESHAPE; DYN_ETYPE.
 */
 DYN_STATUS dyn_gather(dyn_tensor *r, const dyn_tensor *a, int dim,
-                      const dyn_tensor *at, dyn_err *e);
+                      const dyn_tensor *at, double first, dyn_err *e);
 /* Its adjoint: y[at[i][j]][j] += x[i][j], in order; y dense, at and x of one
 ** shape. Bumps the version of y; y is unchanged if it fails. */
 DYN_STATUS dyn_scatter_add_(dyn_tensor *y, int dim, const dyn_tensor *at,

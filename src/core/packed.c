@@ -39,9 +39,11 @@ enum {
   ROWS = 12,
   COLS = 32,
   LANE = 16, /* words of a register */
+  AHEAD = 8, /* rows that are fetched ahead */
   DEPTH = 256,
   HIGH = 11,             /* panels of a tile: rows, */
   ACROSS = 8,            /* columns */
+  NEAR = 1 << 18,        /* words: what is read soon after it was written */
   THREADS_FROM = 1 << 21 /* multiplications that are worth threads */
 };
 
@@ -101,6 +103,9 @@ transpose(__m512i r[LANE]) {
   }
 }
 
+/* Where column c of some panels begins. */
+#define PLACE(c) ((c) / COLS * COLS * DEPTH + (c) % COLS)
+
 /* EACH(f): f of every row of sums */
 #define EACH(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11)
 
@@ -110,7 +115,7 @@ typedef struct kind {
   void (*pack_left)(uint32_t *to, const matrix *a, ptrdiff_t i, ptrdiff_t k,
                     ptrdiff_t words);
   void (*pack_right)(uint32_t *to, const matrix *b, ptrdiff_t j, ptrdiff_t k,
-                     ptrdiff_t words);
+                     ptrdiff_t words, ptrdiff_t panels);
   void (*micro)(ptrdiff_t words, const uint32_t *a, const uint32_t *b, float *c,
                 ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, bool add);
 } kind;
@@ -150,11 +155,13 @@ TARGET static __m512i along_bf16(const float *x, ptrdiff_t n) {
 
 /* 16 pairs x[i], y[i] of two rows; n columns are there, and perhaps no y. */
 TARGET static __m512i across_bf16(const float *x, const float *y, ptrdiff_t n) {
+  static const uint16_t even[2 * LANE] = {
+      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   __m512 a = _mm512_maskz_loadu_ps(first(n), x);
   __m512 b = y ? _mm512_maskz_loadu_ps(first(n), y) : _mm512_setzero_ps();
-  __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(a));
-  __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(b));
-  return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+  return _mm512_permutexvar_epi16(_mm512_loadu_si512(even),
+                                  (__m512i)_mm512_cvtne2ps_pbh(b, a));
 }
 
 #include "core/packed.inc"
@@ -169,7 +176,11 @@ typedef struct job {
   bool add;
   ptrdiff_t up, wide, blocks; /* panels of a, of b, blocks of the inner size */
   ptrdiff_t high, across;     /* panels of a tile */
-  uint32_t *left, *right;     /* packed: block by block, panel by panel */
+  ptrdiff_t from, many;       /* blocks that are packed at a time */
+  ptrdiff_t room;             /* panels of b that are packed at a time */
+  bool columns;               /* by columns, not by tiles */
+  int threads;
+  uint32_t *left, *right; /* packed: block by block, panel by panel */
 } job;
 
 static ptrdiff_t ceil_div(ptrdiff_t n, ptrdiff_t by) {
@@ -180,68 +191,117 @@ static ptrdiff_t words_of(const job *j, ptrdiff_t block) {
   return rest < DEPTH ? rest : DEPTH;
 }
 
+/* The blocks from j->from on that are packed together. */
+static ptrdiff_t until(const job *j) {
+  return j->from + j->many < j->blocks ? j->from + j->many : j->blocks;
+}
+
 static uint32_t *left(const job *j, ptrdiff_t block, ptrdiff_t i) {
-  return j->left + (block * j->up + i) * ROWS * DEPTH;
+  return j->left + ((block - j->from) * j->up + i) * ROWS * DEPTH;
 }
 
+/* What is at place i of the panels of b. */
 static uint32_t *right(const job *j, ptrdiff_t block, ptrdiff_t i) {
-  return j->right + (block * j->wide + i) * COLS * DEPTH;
+  return j->right + ((block - j->from) * j->room + i) * COLS * DEPTH;
 }
 
-/* The n-th panel of both operands. */
-static void pack(const job *j, ptrdiff_t n) {
-  ptrdiff_t block = n / (j->up + j->wide), i = n % (j->up + j->wide);
-  ptrdiff_t k = j->kind->per * block * DEPTH, words = words_of(j, block);
-  if (i < j->up)
-    j->kind->pack_left(left(j, block, i), &j->a, i * ROWS, k, words);
-  else
-    j->kind->pack_right(right(j, block, i - j->up), &j->b, (i - j->up) * COLS,
-                        k, words);
+static void pack_left(const job *j, ptrdiff_t block, ptrdiff_t i) {
+  j->kind->pack_left(left(j, block, i), &j->a, i * ROWS,
+                     j->kind->per * block * DEPTH, words_of(j, block));
 }
 
-/* Panels from i0 and j0 on, all of the inner size. */
-static void tile(const job *j, ptrdiff_t i0, ptrdiff_t j0) {
+/* As many panels of b as a tile has, from the i-th on, to place 'at'. */
+static void pack_right(const job *j, ptrdiff_t block, ptrdiff_t i,
+                       ptrdiff_t at) {
+  ptrdiff_t panels = j->wide - i < j->across ? j->wide - i : j->across;
+  j->kind->pack_right(right(j, block, at), &j->b, i * COLS,
+                      j->kind->per * block * DEPTH, words_of(j, block), panels);
+}
+
+/* Panels from i0 and j0 on, all that is packed of the inner size; panel j0 of b
+** is at place 'at'. */
+static void tile(const job *j, ptrdiff_t i0, ptrdiff_t j0, ptrdiff_t at) {
   ptrdiff_t i1 = i0 + j->high < j->up ? i0 + j->high : j->up, ld = j->ld;
   ptrdiff_t j1 = j0 + j->across < j->wide ? j0 + j->across : j->wide;
-  for (ptrdiff_t k = 0; k < j->blocks; k++)
+  for (ptrdiff_t k = j->from; k < until(j); k++)
     for (ptrdiff_t q = j0; q < j1; q++)
       for (ptrdiff_t i = i0; i < i1; i++)
-        j->kind->micro(words_of(j, k), left(j, k, i), right(j, k, q),
+        j->kind->micro(words_of(j, k), left(j, k, i), right(j, k, q - j0 + at),
                        j->c + i * ROWS * ld + q * COLS, ld,
                        j->a.rows - i * ROWS, j->b.cols - q * COLS,
                        k > 0 || j->add);
 }
 
+/* Everything packed, then tiles. */
+static void by_tiles(const job *j) {
+  ptrdiff_t blocks = until(j) - j->from, over = ceil_div(j->wide, j->across);
+  ptrdiff_t tiles = ceil_div(j->up, j->high) * over, items = over + j->up;
+#pragma omp for schedule(dynamic, 2)
+  for (ptrdiff_t n = 0; n < items * blocks; n++) {
+    ptrdiff_t block = j->from + n / items, i = n % items;
+    if (i < over)
+      pack_right(j, block, i * j->across, i * j->across);
+    else
+      pack_left(j, block, i - over);
+  }
+#pragma omp for schedule(dynamic)
+  for (ptrdiff_t t = 0; t < tiles; t++)
+    tile(j, t / over * j->high, t % over * j->across, t % over * j->across);
+}
+
+/* Few rows: who packs some columns of b uses them at once, for all rows. */
+static void by_columns(const job *j) {
+  ptrdiff_t blocks = until(j) - j->from, at = omp_get_thread_num() * j->across;
+#pragma omp for schedule(dynamic, 4)
+  for (ptrdiff_t n = 0; n < j->up * blocks; n++)
+    pack_left(j, j->from + n / j->up, n % j->up);
+#pragma omp for schedule(dynamic)
+  for (ptrdiff_t j0 = 0; j0 < j->wide; j0 += j->across) {
+    for (ptrdiff_t k = j->from; k < until(j); k++) pack_right(j, k, j0, at);
+    for (ptrdiff_t i = 0; i < j->up; i += j->high) tile(j, i, j0, at);
+  }
+}
+
+static void multiply(job *j) {
+  for (j->from = 0; j->from < j->blocks; j->from += j->many) {
+#pragma omp parallel num_threads(j->threads) if (j->threads > 1)
+    {
+      if (j->columns)
+        by_columns(j);
+      else
+        by_tiles(j);
+    }
+  }
+}
+
 /* Tiles as large as the caches like, or smaller so that every thread has some:
 ** the bits do not depend on them. */
-static void choose_tiles(job *j, int threads) {
-  ptrdiff_t enough = threads > 1 ? 3 * threads : 1;
+static void choose_tiles(job *j) {
+  ptrdiff_t enough = j->threads > 1 ? 3 * j->threads : 1;
   j->high = HIGH, j->across = ACROSS;
-  while (ceil_div(j->up, j->high) * ceil_div(j->wide, j->across) < enough) {
+  j->columns = j->up <= 4 * HIGH && j->wide >= enough;
+  while (j->columns && j->across > 1 && ceil_div(j->wide, j->across) < enough)
+    j->across /= 2;
+  while (!j->columns &&
+         ceil_div(j->up, j->high) * ceil_div(j->wide, j->across) < enough) {
     if (j->across > 1)
       j->across /= 2;
     else if (j->high > 1)
       j->high /= 2;
     else
-      return;
+      break;
   }
+  j->room = j->columns ? j->threads * j->across : j->wide;
 }
 
-static void multiply(job *j) {
-  ptrdiff_t panels = (j->up + j->wide) * j->blocks;
-  double work = (double)j->a.rows * (double)j->a.cols * (double)j->b.cols;
-  int threads = work < THREADS_FROM ? 1 : omp_get_max_threads();
-  choose_tiles(j, threads);
-  ptrdiff_t down = ceil_div(j->up, j->high);
-  ptrdiff_t over = ceil_div(j->wide, j->across);
-#pragma omp parallel num_threads(threads) if (threads > 1)
-  {
-#pragma omp for schedule(dynamic, 8)
-    for (ptrdiff_t n = 0; n < panels; n++) pack(j, n);
-#pragma omp for schedule(dynamic)
-    for (ptrdiff_t t = 0; t < down * over; t++)
-      tile(j, t / over * j->high, t % over * j->across);
-  }
+/* How many blocks are packed at a time: what is packed stays in a cache if it
+** is small, and c, which is read and written each time, is not the larger part
+** of the traffic. */
+static void choose_many(job *j) {
+  ptrdiff_t cols = j->columns ? j->across : j->wide, c = j->a.rows * j->b.cols;
+  ptrdiff_t block = (j->up * ROWS + cols * COLS) * DEPTH;
+  ptrdiff_t many = (c > NEAR ? c : NEAR) / block;
+  j->many = many < 1 ? 1 : many < j->blocks ? many : j->blocks;
 }
 
 static matrix as_matrix(const dyn_tensor *t) {
@@ -255,7 +315,11 @@ static dyn_status run(job *j, dyn_err *e) {
   dyn_status st = DYN_OK;
   j->up = ceil_div(j->a.rows, ROWS), j->wide = ceil_div(j->b.cols, COLS);
   j->blocks = ceil_div(j->a.cols, j->kind->per * DEPTH);
-  size_t ln = (size_t)(j->up * j->blocks), rn = (size_t)(j->wide * j->blocks);
+  double work = (double)j->a.rows * (double)j->a.cols * (double)j->b.cols;
+  j->threads = work < THREADS_FROM ? 1 : omp_get_max_threads();
+  choose_tiles(j);
+  choose_many(j);
+  size_t ln = (size_t)(j->up * j->many), rn = (size_t)(j->room * j->many);
   j->left = dyn_alloc_raw(ln, ROWS * DEPTH * sizeof *j->left);
   j->right = dyn_alloc_raw(rn, COLS * DEPTH * sizeof *j->right);
   if (j->left && j->right)

@@ -193,6 +193,7 @@ typedef struct wish {
   bool embedding, remembered, learning;
   double noise, drop;
   uint64_t seed;
+  bool bf16;
   const dyn_tensor *before; /* cells to move, or NULL */
 } wish;
 
@@ -337,6 +338,7 @@ static dyn_status record(pass *s, const dyn_params *p, const dyn_response *m,
     st = dyn_fail(e, DYN_ENOMEM, "no memory for a tape");
     goto done;
   }
+  if (w.bf16) DYN_TRY(dyn_tape_bf16(s->x.t, e));
   DYN_TRY(dyn_params_bind(p, s->x.t, s->ids, e));
   DYN_TRY(embeddings(&f, q, &b, p->type, w.noise,
                      dyn_rng_named(w.seed, "noise"), e));
@@ -433,6 +435,7 @@ dyn_status dyn_response_loss(dyn_params *p, const dyn_response *m,
             .noise = l->noise,
             .drop = l->drop,
             .seed = l->seed,
+            .bf16 = l->bf16,
             .before = l->before};
   dyn_status st = check_cells(m, q, l, e);
   if (st != DYN_OK) return st;

@@ -71,6 +71,7 @@ typedef struct dyn_lesson {
   double spread; /* weight of that term */
   double noise;  /* sd added to embeddings */
   double drop;   /* dropout of hidden units */
+  bool bf16;     /* large products in bfloat16: DYN_EVALUE where they cannot */
   uint64_t seed; /* of both: another for each step */
 } dyn_lesson;
 

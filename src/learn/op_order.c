@@ -79,7 +79,7 @@ dyn_status dyn_cumsum_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
 }
 
 dyn_status dyn_gather_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
-  return dyn_gather(&y->x, dyn_in(t, y, 0), y->a.dim, dyn_in(t, y, 1), e);
+  return dyn_gather(&y->x, dyn_in(t, y, 0), y->a.dim, dyn_in(t, y, 1), 0, e);
 }
 
 dyn_status dyn_gather_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {

@@ -210,7 +210,7 @@ dyn_status dyn_scatter_add_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   dyn_tensor d = {0};
   dyn_status st = DYN_OK;
   if (dyn_wants(t, y, 2)) {
-    st = dyn_gather(&d, &y->g, y->a.dim, dyn_in(t, y, 1), e);
+    st = dyn_gather(&d, &y->g, y->a.dim, dyn_in(t, y, 1), 0, e);
     if (st == DYN_OK) st = dyn_flow_move(t, y, 2, &d, e);
   }
   return st != DYN_OK ? st : dyn_flow_move(t, y, 0, &y->g, e);

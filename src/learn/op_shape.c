@@ -28,8 +28,27 @@ dyn_status dyn_swap_bwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   return dyn_flow_move(t, y, 0, &d, e);
 }
 
+/* x, of which only the first stride is odd, in a shape with the same first
+** size: a view. */
+static bool reshape_below(dyn_tensor *r, const dyn_tensor *x,
+                          const dyn_attr *a) {
+  dyn_tensor row = *x, v = {0};
+  if (x->ndim < 2 || a->ndim < 2 || a->size[0] != x->size[0]) return false;
+  row.ndim--;
+  for (int d = 0; d < row.ndim; d++)
+    row.size[d] = x->size[d + 1], row.stride[d] = x->stride[d + 1];
+  if (dyn_tensor_reshape(&v, &row, a->ndim - 1, a->size + 1, NULL) != DYN_OK)
+    return false; /* not dense, or another number of elements */
+  for (int d = v.ndim++; d > 0; d--)
+    v.size[d] = v.size[d - 1], v.stride[d] = v.stride[d - 1];
+  v.size[0] = x->size[0], v.stride[0] = x->stride[0];
+  *r = v;
+  return true;
+}
+
 dyn_status dyn_reshape_fwd(dyn_tape *t, dyn_node *y, dyn_err *e) {
   dyn_tensor *x = dyn_in(t, y, 0), c = {0};
+  if (reshape_below(&y->x, x, &y->a)) return DYN_OK;
   if (dyn_tensor_dense(x))
     return dyn_tensor_reshape(&y->x, x, y->a.ndim, y->a.size, e);
   dyn_status st = dyn_convert(&c, x, x->type, e);

@@ -48,7 +48,7 @@ static void adjoint(dyn_type type) {
   dyn_tensor g = {0}, y = {0}, p = {0}, q = {0}, s = {0}, r = {0};
   OK(dyn_tensor_new(&at, DYN_F64, 2, (ptrdiff_t[]){3, 7}, NULL) == DYN_OK);
   for (int i = 0; i < 21; i++) dyn_f64(&at)[i] = i * 3 % 5;
-  OK(dyn_gather(&g, &a, 0, &at, NULL) == DYN_OK);
+  OK(dyn_gather(&g, &a, 0, &at, 0, NULL) == DYN_OK);
   OK(dyn_tensor_new(&y, type, 2, a.size, NULL) == DYN_OK);
   OK(dyn_scatter_add_(&y, 0, &at, &x, NULL) == DYN_OK);
   OK(dyn_map2(&p, DYN_MUL, &g, &x, NULL) == DYN_OK);
@@ -59,7 +59,7 @@ static void adjoint(dyn_type type) {
   dyn_f64(&at)[3] = 5;
   dyn_err e;
   dyn_tensor none = {0};
-  OK(dyn_gather(&none, &a, 0, &at, &e) == DYN_EVALUE && !none.st);
+  OK(dyn_gather(&none, &a, 0, &at, 0, &e) == DYN_EVALUE && !none.st);
   dyn_tensor_free(&a), dyn_tensor_free(&x), dyn_tensor_free(&at);
   dyn_tensor_free(&g), dyn_tensor_free(&y), dyn_tensor_free(&p);
   dyn_tensor_free(&q), dyn_tensor_free(&s), dyn_tensor_free(&r);
@@ -104,7 +104,7 @@ static dyn_status distinct(void) {
 
 static dyn_status move(void) {
   dyn_tensor r = {0};
-  dyn_status st = dyn_gather(&r, &A, 0, &AT, NULL);
+  dyn_status st = dyn_gather(&r, &A, 0, &AT, 0, NULL);
   if (st == DYN_OK) st = dyn_scatter_add_(&A, 0, &AT, &r, NULL);
   dyn_tensor_free(&r);
   return st;

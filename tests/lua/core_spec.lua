@@ -164,6 +164,11 @@ test("layout, start, loss, prediction and operator of a response model", functio
   local u, v, b = core.response_operator(p, s, q, 1)
   assert(u:size(1) == 2 and v:size(2) == 1)
   near((b - core.response_predict(p, s, q):select(1, 1)):abs():max():item(), 0, 1e-14)
+  local lesson = { target = core.zeros(2, 2, "double"), precision = "half" }
+  raises("half", function() core.response_loss(p, s, q, lesson) end) -- no such word
+  lesson.precision = "bf16"
+  local ok, message = pcall(core.response_loss, p, s, q, lesson)
+  assert(ok == core.bf16() and (ok or tostring(message):find("AVX512-BF16", 1, true)))
   assert(core.response_width(spec { hidden = 100 }) > core.response_width(spec { hidden = 10 }))
 end)
 

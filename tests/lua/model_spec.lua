@@ -105,6 +105,20 @@ test("a model that learned nothing is the training mean, and additive", function
   end
 end)
 
+test("precision of training: bf16 where the processor has it, an error elsewhere, and no other word", function()
+  local R, o = data(), { hidden = 128, depth = 2, batch = 64, epochs = 50, precision = "bf16" } -- products worth it
+  raises("precision", model.koopman, { precision = "half" })
+  if not core.bf16() then return raises("AVX512-BF16", function() model.koopman(options(o)):fit(env(R)) end) end
+  local rows, y = in_k(slice(46, P)), {}
+  for _, p in ipairs { "float", "bf16" } do
+    o.precision = p
+    y[p] = model.koopman(options(o)):fit(env(R)):predict(rows)
+  end
+  local scale = y.float:square():mean():sqrt():item()
+  local d = math.sqrt(mse(y.float, y.bf16)) / scale
+  assert(d > 0 and d < 0.1, ("%g"):format(d))
+end)
+
 test("rank 0 adds up what the genes of a combination do", function()
   local fitted = model.koopman(options { rank = 0, epochs = 20 }):fit(env(data()))
   local y = fitted:predict { "p1", "p50", "p1+p50" }

@@ -110,3 +110,37 @@ test("allocation failures are errors with a code, and leak nothing", function()
   until ok
   assert(n > 3)
 end)
+
+test("spread over a leading dimension is that of the same numbers in rows", function()
+  for _, kind in ipairs { "float", "double" } do
+    local a = core.randn(1, 5, 7, 3, kind)
+    for dim, order in ipairs { { 2, 3, 1 }, { 1, 3, 2 } } do
+      local rows = a:permute(order[1], order[2], order[3]):clone()
+      for _, op in ipairs { "var", "std", "norm" } do
+        near((a[op](a, dim) - rows[op](rows, 3)):abs():max():item(), 0, kind == "float" and 1e-6 or 1e-14)
+      end
+    end
+    local one = core.randn(1, 1, 4, kind):var(1):get(1)
+    assert(one ~= one) -- of a single number there is none
+  end
+end)
+
+test("long rows: the first of the largest, the first NaN, positions that are outside", function()
+  local n = 200000
+  local a = core.rand(1, n)
+  for _, at in ipairs { 1, 77777, n } do
+    local b = a:clone()
+    b:set(2, at)
+    if at < n then b:set(2, n) end
+    assert(b:argmax():item() == at and b:max():item() == 2)
+    b:set(0 / 0, at)
+    assert(b:argmin():item() == at)
+  end
+  local idx = core.randperm(2, n)
+  near((a:gather(1, idx):sum() - a:sum()):item(), 0, 1e-2)
+  idx:set(n + 1, n)
+  raises("outside 1..200000", a.gather, a, 1, idx)
+  idx:set(0, n)
+  raises("outside", a.gather, a, 1, idx)
+  raises("outside", core.zeros(0).gather, core.zeros(0), 1, core.tensor({ 1 }, "double"))
+end)

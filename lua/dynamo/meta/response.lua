@@ -21,7 +21,8 @@ return {
     sig = [[core.response_loss(params, spec, queries, lesson) -> number]],
     doc = [[One pass forward and backward: the loss, and its gradient in params:grad(). `lesson`: target (n, latent), or
 (n, G) with a decoder; weight (n, 1); mask (n, G); decoder (latent, G) if it is fixed; noise (sd on embeddings), drop
-(of hidden units), seed (of both). The loss is the mean squared error of the prediction from embeddings alone plus, if
+(of hidden units), seed (of both), precision ("float", or "bf16": large products in bfloat16, raises EVALUE where the
+processor cannot). The loss is the mean squared error of the prediction from embeddings alone plus, if
 genes have learnable parts, that of the prediction with them. Raises EVALUE (an index outside, no rows, a loss that is
 not finite), ESHAPE. O(n latent (rank + G) + genes dim hidden).
 ]] .. queries_doc,
