@@ -24,7 +24,8 @@ M.node2vec = {
   weighted = { type = "boolean", default = true, help = "walk in proportion to |weight|" },
   fallback = fallback_rule,
   repel = { type = "boolean", default = false,
-    help = "negative edges are not walked but keep their ends apart: a negative sample of every window" },
+    help = "experimental: negative edges are not walked but push their ends apart, as a negative sample of every window; " ..
+      "the effect on their cosines is small (some hundredths)" },
   race = { type = "boolean", default = false,
     help = "threads write without waiting for each other (Hogwild): not reproducible with more than one" },
   checkpoint = { type = "string", help = "file to resume from, written 20 times, removed at the end; same bytes" },
