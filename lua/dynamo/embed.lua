@@ -288,7 +288,7 @@ local function make_annotation(given, o)
 end
 
 --- Genes by the sets they are in: TF-IDF (idf = ln(1 + N/(1 + df)), sets of 3..1000 of the genes, rows of length 1),
---- then the leading singular vectors, U S, not centred (randomised SVD: Halko, Martinsson and Tropp 2011).
+--- then the leading singular vectors, U S, not centred (randomised block Krylov SVD: Musco and Musco 2015).
 ---
 --- `e.membership` is the full matrix, and `e:similarity(a, b)` its cosine. Genes without a set are in `left_out`.
 --- There are fewer than `dim` dimensions if there are fewer genes or sets. Raises EOPTION, EVALUE, ECANCEL.
@@ -365,7 +365,7 @@ end
 
 --- Genes by the words of their descriptions: TF-IDF (1 + ln tf)(ln((1 + N)/(1 + df)) + 1) or BM25 over lower-case words
 --- of at least two characters, rows of length 1, then the leading singular vectors, U S, not centred (Deerwester et al.
---- 1990; randomised SVD: Halko, Martinsson and Tropp 2011).
+--- 1990; randomised block Krylov SVD: Musco and Musco 2015).
 ---
 --- `e.membership` is the full matrix of terms (`e.terms`), and `e:similarity(a, b)` its cosine. With method = "skipgram" a
 --- gene is the mean of its words' vectors (`e.words`, an Embedding), weighted as above, less the mean of all genes (words:

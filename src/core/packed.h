@@ -1,6 +1,7 @@
 /*
 ** packed.h -- products of float matrices with registers of 512 bits, in float
-** and in bfloat16. Private to core/ and learn/; dyn_gemm_ is for everybody.
+** and in bfloat16. Private to core/, learn/ and embed/; dyn_gemm_ is for
+** everybody.
 **
 ** Both pack their operands and keep sums in registers, over blocks of fixed
 ** length along the inner dimension: each element is added in one order, whatever

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "core/linalg.h"
+#include "core/ops.h"
 #include "core/rng.h"
+#include "embed/krylov.h"
 #include "embed/spectral.h"
 
 enum {
-  EXACT = 800, /* rows up to which the Gram matrix is decomposed */
-  EXTRA = 8    /* columns beyond the wanted ones */
+  EXACT = 800, /* smaller side up to which the Gram matrix is decomposed */
+  B = DYN_BLOCK,
+  ROWS = 64 /* of a sparse product, handed to a thread */
 };
 
 /* ---- membership ----------------------------------------------------------- */
@@ -185,141 +188,161 @@ dyn_status dyn_sparse_cosine(dyn_tensor *r, const dyn_csr *s, const int64_t *a,
 
 /* ---- truncated singular value decomposition ------------------------------- */
 
-/* From the Gram matrix a a' of a matrix with few rows. */
-static dyn_status exact(dyn_tensor *u, dyn_tensor *s, const dyn_csr *a,
+/* v (nrow, k) = leading eigenvectors of a a' for few rows, t = a'. */
+static dyn_status exact(dyn_tensor *v, const dyn_csr *a, const dyn_csr *t,
                         ptrdiff_t k, dyn_err *e) {
   dyn_tensor d = {0}, gram = {0}, w = {0}, z = {0};
   ptrdiff_t n = a->nrow;
-  dyn_csr t = {0};
   dyn_status st;
-  DYN_TRY(dyn_csr_transpose(&t, a, e));
-  DYN_TRY(dyn_csr_dense(&d, &t, DYN_F64, e));
+  DYN_TRY(dyn_csr_dense(&d, t, DYN_F64, e));
   DYN_TRY(dyn_csr_matmul(&gram, a, false, &d, e));
   DYN_TRY(dyn_eigh(&w, &z, &gram, e));
-  DYN_TRY(dyn_tensor_new(u, DYN_F64, 2, (ptrdiff_t[]){n, k}, e));
-  DYN_TRY(dyn_tensor_new(s, DYN_F64, 1, &k, e));
-  for (ptrdiff_t j = 0; j < k; j++) {
-    double v = dyn_f64(&w)[n - 1 - j];
-    dyn_f64(s)[j] = v > 0 ? sqrt(v) : 0;
-    for (ptrdiff_t i = 0; i < n; i++)
-      dyn_f64(u)[i * k + j] = dyn_f64(&z)[i * n + n - 1 - j] * dyn_f64(s)[j];
-  }
+  DYN_TRY(dyn_tensor_new(v, DYN_F64, 2, (ptrdiff_t[]){n, k}, e));
+  for (ptrdiff_t i = 0; i < n; i++)
+    for (ptrdiff_t j = 0; j < k; j++)
+      dyn_f64(v)[i * k + j] = dyn_f64(&z)[i * n + n - 1 - j];
 done:
   dyn_tensor_free(&d), dyn_tensor_free(&gram);
   dyn_tensor_free(&w), dyn_tensor_free(&z);
-  dyn_csr_free(&t);
-  if (st != DYN_OK) dyn_tensor_free(u), dyn_tensor_free(s);
   return st;
 }
 
-/* q = y inv(l)' with l l' = y'y: orthonormal up to the square of y's condition
-** number. '*good' is false where y'y is not positive definite. */
-static dyn_status once(dyn_tensor *q, bool *good, const dyn_tensor *y,
-                       dyn_err *e) {
-  dyn_tensor yt = {0}, gram = {0}, l = {0}, one = {0}, inv = {0}, t = {0};
-  ptrdiff_t k = y->size[1];
+/* What a Krylov space is made with: x to t' t x, t (longer, shorter side). */
+typedef struct gram {
+  const dyn_csr *t, *back; /* and its transpose */
+  float *middle;           /* a block of the longer side */
+} gram;
+
+/* Rows lo .. hi-1 of y = s x, blocks of B columns. */
+DYN_WIDE static void rows(float *y, const dyn_csr *s, const float *x,
+                          ptrdiff_t lo, ptrdiff_t hi) {
+  for (ptrdiff_t i = lo; i < hi; i++) {
+    float sum[B] = {0};
+    for (int64_t k = s->start[i]; k < s->start[i + 1]; k++) {
+      const float *from = x + (ptrdiff_t)s->col[k] * B;
+      float v = s->val ? s->val[k] : 1;
+#pragma omp simd
+      for (int j = 0; j < B; j++) sum[j] += v * from[j];
+    }
+    memcpy(y + i * B, sum, sizeof sum);
+  }
+}
+
+static void block(float *y, const dyn_csr *s, const float *x) {
+#pragma omp parallel for schedule(dynamic, 1)
+  for (ptrdiff_t i = 0; i < s->nrow; i += ROWS)
+    rows(y, s, x, i, i + ROWS < s->nrow ? i + ROWS : s->nrow);
+}
+
+static dyn_status apply_gram(void *self, void *y, void *x, dyn_err *e) {
+  const gram *g = self;
+  (void)e;
+  block(g->middle, g->t, x);
+  block(y, g->back, g->middle);
+  return DYN_OK;
+}
+
+static bool never(const void *self, double mu, double residual) {
+  (void)self, (void)mu, (void)residual;
+  return false;
+}
+
+/* v (ncol of t, k): nearly the leading right singular vectors of t. */
+static dyn_status krylov(dyn_tensor *v, const dyn_csr *t, const dyn_csr *back,
+                         ptrdiff_t k, ptrdiff_t most, uint64_t seed,
+                         const dyn_poll *poll, dyn_err *e) {
+  dyn_tensor x = {0};
+  gram g = {.t = t, .back = back};
+  dyn_operator op = {t->ncol, DYN_F32, &g, apply_gram, never};
+  dyn_krylov_opts o = {(int)k, k, most, 1, dyn_rng_named(seed, "svd")};
+  size_t room = (size_t)(t->nrow * B);
+  double *mu = dyn_alloc((size_t)k, sizeof *mu);
   dyn_status st;
-  *good = false;
-  dyn_tensor_swap(&yt, y, 0, 1);
-  DYN_TRY(dyn_matmul(&gram, &yt, y, e));
-  st = dyn_cholesky(&l, &gram, e);
-  if (st == DYN_EVALUE) { /* dependent columns: for the caller to handle */
-    st = DYN_OK;
+  g.middle = dyn_alloc_raw(room, sizeof *g.middle);
+  if (!mu || !g.middle) {
+    st = dyn_fail(e, DYN_ENOMEM, "svd: out of memory");
     goto done;
   }
-  if (st != DYN_OK) goto done;
-  DYN_TRY(dyn_tensor_new(&one, DYN_F64, 2, (ptrdiff_t[]){k, k}, e));
-  for (ptrdiff_t i = 0; i < k; i++) dyn_f64(&one)[i * (k + 1)] = 1;
-  st = dyn_solve(&inv, &l, &one, e);
-  if (st == DYN_EVALUE) st = DYN_OK;
-  if (st != DYN_OK || !inv.st) goto done;
-  dyn_tensor_swap(&t, &inv, 0, 1);
-  DYN_TRY(dyn_matmul(q, y, &t, e));
-  *good = true;
+  DYN_TRY(dyn_tensor_new(&x, DYN_F32, 2, (ptrdiff_t[]){t->ncol, k}, e));
+  DYN_TRY(dyn_krylov(&x, mu, &op, &o, poll, e));
+  DYN_TRY(dyn_convert(v, &x, DYN_F64, e));
 done:
-  dyn_tensor_free(&yt), dyn_tensor_free(&gram), dyn_tensor_free(&l);
-  dyn_tensor_free(&one), dyn_tensor_free(&inv), dyn_tensor_free(&t);
+  dyn_tensor_free(&x);
+  dyn_free(mu, (size_t)k, sizeof *mu);
+  dyn_free(g.middle, room, sizeof *g.middle);
   return st;
 }
 
-/* q = an orthonormal basis of the columns of y, which is freed. Cholesky QR,
-** twice (Yamamoto et al., ETNA 44, 2015): all of it matrix products. */
-static dyn_status basis(dyn_tensor *q, dyn_tensor *y, dyn_err *e) {
-  dyn_tensor r = {0}, first = {0};
-  bool good;
-  dyn_tensor_free(q);
-  dyn_status st = once(&first, &good, y, e);
-  if (st == DYN_OK && good) st = once(q, &good, &first, e);
-  if (st == DYN_OK && !good) st = dyn_qr(q, &r, y, e);
-  dyn_tensor_free(y), dyn_tensor_free(&r), dyn_tensor_free(&first);
-  return st;
-}
-
-/* q (nrow, l): close to the leading left singular vectors. */
-static dyn_status range(dyn_tensor *q, const dyn_csr *a, const dyn_csr *t,
-                        ptrdiff_t l, int power, uint64_t seed,
-                        const dyn_poll *poll, dyn_err *e) {
-  dyn_tensor x = {0}, y = {0};
-  dyn_rng g = dyn_rng_stream(dyn_rng_named(seed, "svd"), 0);
+/* The best within the span of v, right vectors of t, by Rayleigh and Ritz in
+** double: w = t v z, orthogonal, its lengths s; v becomes v z. */
+static dyn_status finish(dyn_tensor *w, dyn_tensor *s, dyn_tensor *v,
+                         const dyn_csr *t, dyn_err *e) {
+  ptrdiff_t k = v->size[1];
+  dyn_tensor x = {0}, xt = {0}, g = {0}, l = {0}, y = {0}, z = {0}, u = {0};
   dyn_status st;
-  DYN_TRY(dyn_tensor_new(&x, DYN_F64, 2, (ptrdiff_t[]){a->ncol, l}, e));
-  for (ptrdiff_t i = 0; i < a->ncol * l; i++)
-    dyn_f64(&x)[i] = dyn_rng_normal(&g);
-  for (int i = 0;; i++) {
-    DYN_TRY(dyn_csr_matmul(&y, a, false, &x, e));
-    DYN_TRY(basis(q, &y, e));
-    if (i == power) break;
-    if (dyn_stop(poll, i, power)) {
-      st = dyn_fail(e, DYN_ECANCEL, "svd: stopped after %d iterations", i);
-      goto done;
-    }
-    dyn_tensor_free(&x);
-    DYN_TRY(dyn_csr_matmul(&x, t, false, q, e));
-  }
-done:
-  dyn_tensor_free(&x), dyn_tensor_free(&y);
-  if (st != DYN_OK) dyn_tensor_free(q);
-  return st;
-}
-
-static dyn_status randomised(dyn_tensor *u, dyn_tensor *s, const dyn_csr *a,
-                             ptrdiff_t k, ptrdiff_t l, int power, uint64_t seed,
-                             const dyn_poll *poll, dyn_err *e) {
-  dyn_csr t = {0};
-  dyn_tensor q = {0}, b = {0}, w = {0}, z = {0}, v = {0}, full = {0};
-  dyn_status st;
-  DYN_TRY(dyn_csr_transpose(&t, a, e));
-  DYN_TRY(range(&q, a, &t, l, power, seed, poll, e));
-  DYN_TRY(dyn_csr_matmul(&b, &t, false, &q, e)); /* a' q: (ncol, l) */
-  DYN_TRY(dyn_svd(&w, &z, &v, &b, e));           /* a = (q v) z w' */
-  DYN_TRY(dyn_matmul(&full, &q, &v, e));
-  DYN_TRY(dyn_tensor_new(u, DYN_F64, 2, (ptrdiff_t[]){a->nrow, k}, e));
+  DYN_TRY(dyn_csr_matmul(&x, t, false, v, e));
+  dyn_tensor_swap(&xt, &x, 0, 1);
+  DYN_TRY(dyn_matmul(&g, &xt, &x, e));
+  DYN_TRY(dyn_eigh(&l, &y, &g, e));
+  DYN_TRY(dyn_tensor_new(&z, DYN_F64, 2, (ptrdiff_t[]){k, k}, e));
   DYN_TRY(dyn_tensor_new(s, DYN_F64, 1, &k, e));
   for (ptrdiff_t j = 0; j < k; j++) {
-    dyn_f64(s)[j] = dyn_f64(&z)[j];
-    for (ptrdiff_t i = 0; i < a->nrow; i++)
-      dyn_f64(u)[i * k + j] = dyn_f64(&full)[i * l + j] * dyn_f64(&z)[j];
+    double square = dyn_f64(&l)[k - 1 - j];
+    dyn_f64(s)[j] = square > 0 ? sqrt(square) : 0;
+    for (ptrdiff_t i = 0; i < k; i++)
+      dyn_f64(&z)[i * k + j] = dyn_f64(&y)[i * k + k - 1 - j];
   }
+  DYN_TRY(dyn_matmul(w, &x, &z, e));
+  DYN_TRY(dyn_matmul(&u, v, &z, e));
+  dyn_tensor_free(v);
+  *v = u;
+  u = (dyn_tensor){0};
 done:
-  dyn_csr_free(&t);
-  dyn_tensor_free(&q), dyn_tensor_free(&b), dyn_tensor_free(&w);
-  dyn_tensor_free(&z), dyn_tensor_free(&v), dyn_tensor_free(&full);
-  if (st != DYN_OK) dyn_tensor_free(u), dyn_tensor_free(s);
+  dyn_tensor_free(&x), dyn_tensor_free(&xt), dyn_tensor_free(&g);
+  dyn_tensor_free(&l), dyn_tensor_free(&y), dyn_tensor_free(&z);
+  dyn_tensor_free(&u);
   return st;
+}
+
+/* u becomes u times s by column. */
+static void stretch(dyn_tensor *u, const dyn_tensor *s) {
+  ptrdiff_t k = u->size[1];
+  for (ptrdiff_t i = 0; i < u->size[0]; i++)
+    for (ptrdiff_t j = 0; j < k; j++) dyn_f64(u)[i * k + j] *= dyn_f64(s)[j];
+}
+
+/* Vectors of the space: k (1 + power / 4), at least two blocks more than k. */
+static ptrdiff_t space(ptrdiff_t k, int power) {
+  ptrdiff_t more = (k > 4 * B ? k : 4 * B) * power / 4;
+  if (more < 2 * B) more = 2 * B;
+  return (k + more + B - 1) / B * B;
 }
 
 dyn_status dyn_sparse_svd(dyn_tensor *u, dyn_tensor *s, const dyn_csr *a, int k,
                           int power, uint64_t seed, const dyn_poll *poll,
                           dyn_err *e) {
-  ptrdiff_t side = a->nrow < a->ncol ? a->nrow : a->ncol;
+  bool wide = a->nrow <= a->ncol;
+  ptrdiff_t side = wide ? a->nrow : a->ncol, most = space(k, power);
+  dyn_csr turned = {0};
+  dyn_tensor v = {0}, w = {0};
+  dyn_status st;
   if (k < 1 || k > side || power < 0)
     return dyn_fail(e, DYN_EVALUE, "svd: %d columns of %td x %td wanted", k,
                     a->nrow, a->ncol);
-  ptrdiff_t l = k + k / 4 + EXTRA;
-  if (l > side) l = side;
-  dyn_status st = a->nrow <= EXACT
-                      ? exact(u, s, a, k, e)
-                      : randomised(u, s, a, k, l, power, seed, poll, e);
-  if (st == DYN_OK) dyn_fix_signs(dyn_f64(u), a->nrow, k);
+  DYN_TRY(dyn_csr_transpose(&turned, a, e));
+  const dyn_csr *t = wide ? &turned : a, *back = wide ? a : &turned;
+  if (side <= EXACT || most > side)
+    DYN_TRY(exact(&v, back, t, k, e));
+  else
+    DYN_TRY(krylov(&v, t, back, k, most, seed, poll, e));
+  DYN_TRY(finish(&w, s, &v, t, e));
+  if (wide) stretch(&v, s);
+  *u = wide ? v : w;
+  *(wide ? &v : &w) = (dyn_tensor){0};
+  dyn_fix_signs(dyn_f64(u), a->nrow, k);
+done:
+  dyn_csr_free(&turned);
+  dyn_tensor_free(&v), dyn_tensor_free(&w);
+  if (st != DYN_OK) dyn_tensor_free(s);
   return st;
 }

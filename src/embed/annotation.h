@@ -38,10 +38,11 @@ DYN_STATUS dyn_sparse_cosine(dyn_tensor *r, const dyn_csr *s, const int64_t *a,
                              const double *weight, dyn_err *e);
 /*
 ** Coordinates U S (nrow, k) of the k largest singular values s (k), not centred,
-** of double; the largest |component| of each column is positive. Exact for up
-** to 800 rows; else randomised (Halko, Martinsson and Tropp, SIAM Review 53,
-** 2011) with k/4 + 8 more columns and 'power' power iterations. DYN_EVALUE: k above
-** the smaller side. Same bytes for any number of threads.
+** of double; the largest |component| of each column is positive. Exact for a
+** smaller side of up to 800; else from a Krylov space of a'a or a a' with k (1 +
+** power / 4) vectors (Musco and Musco, NIPS 2015), in float, and a Rayleigh-Ritz
+** step in double. DYN_EVALUE: k above the smaller side. Same bytes for any number
+** of threads. Time O((nnz + side vectors) vectors), memory side x vectors floats.
 */
 DYN_STATUS dyn_sparse_svd(dyn_tensor *u, dyn_tensor *s, const dyn_csr *a, int k,
                           int power, uint64_t seed, const dyn_poll *poll,

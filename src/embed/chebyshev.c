@@ -5,13 +5,15 @@
 
 #include "core/linalg.h"
 #include "core/rng.h"
+#include "embed/krylov.h"
+#include "embed/tall.h"
 
 enum {
   PANEL = DYN_PANEL,
   ROWS = 64,    /* of a sparse product, handed to a thread */
-  CHUNK = 2048, /* rows of one matrix product, and of one sum */
-  RANGES = 8,   /* parts of a sum of matrix products, added in order */
-  PROBES = 20   /* steps of the first look at the spectrum */
+  CHUNK = 2048, /* rows of one sum */
+  PROBES = 20,  /* steps of the first look at the spectrum */
+  DEGREE = 10   /* of the polynomials whose Krylov space is the start */
 };
 
 typedef struct kernels {
@@ -25,10 +27,6 @@ typedef struct kernels {
   void (*take)(void *panel, const void *x, ptrdiff_t n, ptrdiff_t ld, int m);
   void (*put)(void *x, const void *panel, ptrdiff_t n, ptrdiff_t ld, int m);
   void (*fill)(void *x, ptrdiff_t n, ptrdiff_t m, uint64_t seed);
-  void (*add)(double *r, const void *x, ptrdiff_t n);
-  void (*from_double)(void *r, const double *x, ptrdiff_t n);
-  void (*merge)(void *to, ptrdiff_t ld, const void *from, ptrdiff_t n,
-                ptrdiff_t m, bool minus);
 } kernels;
 
 static ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
@@ -46,12 +44,12 @@ typedef struct solver {
   const kernels *call;
   ptrdiff_t n, m, locked; /* rows; vectors; those that are finished */
   double tol;
+  int first;                /* degree of the polynomials of the first space */
   double lo, cut, high;     /* what is damped is lo .. cut; the largest value */
   double *theta, *residual; /* m */
   dyn_tensor x, w;          /* (n, m): the vectors; S times them */
   dyn_tensor panel[2];      /* (n, PANEL) */
-  dyn_tensor piece[RANGES]; /* (CHUNK, m) or (m, m), of the element type */
-  dyn_tensor sum[RANGES];   /* (m, m) of double */
+  dyn_tall tall;            /* products of m columns */
   double *part;             /* PANEL sums of every chunk of rows */
   ptrdiff_t chunks;
 } solver;
@@ -59,8 +57,7 @@ typedef struct solver {
 static void solver_free(solver *t) {
   dyn_tensor_free(&t->x), dyn_tensor_free(&t->w);
   for (int i = 0; i < 2; i++) dyn_tensor_free(&t->panel[i]);
-  for (int i = 0; i < RANGES; i++)
-    dyn_tensor_free(&t->piece[i]), dyn_tensor_free(&t->sum[i]);
+  dyn_tall_free(&t->tall);
   dyn_free(t->theta, (size_t)t->m, sizeof *t->theta);
   dyn_free(t->residual, (size_t)t->m, sizeof *t->residual);
   dyn_free(t->part, (size_t)t->chunks * PANEL, sizeof *t->part);
@@ -92,10 +89,7 @@ static dyn_status solver_new(solver *t, const dyn_symmetric *s,
   DYN_TRY(matrix(&t->w, s->type, t->n, m, e));
   for (int i = 0; i < 2; i++)
     DYN_TRY(matrix(&t->panel[i], s->type, t->n, PANEL, e));
-  for (int i = 0; i < RANGES; i++) {
-    DYN_TRY(matrix(&t->piece[i], s->type, m > CHUNK ? m : CHUNK, m, e));
-    DYN_TRY(matrix(&t->sum[i], DYN_F64, m, m, e));
-  }
+  st = dyn_tall_new(&t->tall, s->type, t->n, m, e);
 done:
   return st;
 }
@@ -103,29 +97,6 @@ done:
 static void *at(const dyn_tensor *t, ptrdiff_t i, ptrdiff_t j) {
   return (char *)t->data +
          (i * t->stride[0] + j) * (ptrdiff_t)dyn_type_size(t->type);
-}
-
-/* Borrowed view of n rows from 'i' and m columns from 'j'. */
-static dyn_tensor corner(const dyn_tensor *t, ptrdiff_t i, ptrdiff_t n,
-                         ptrdiff_t j, ptrdiff_t m) {
-  dyn_tensor v = *t;
-  v.data = at(t, i, j);
-  v.size[0] = n, v.size[1] = m;
-  return v;
-}
-
-static dyn_tensor transposed(dyn_tensor v) {
-  dyn_tensor t = v;
-  t.size[0] = v.size[1], t.size[1] = v.size[0];
-  t.stride[0] = v.stride[1], t.stride[1] = v.stride[0];
-  return t;
-}
-
-/* The first n x m numbers of a buffer as a dense matrix, borrowed. */
-static dyn_tensor dense_view(const dyn_tensor *t, ptrdiff_t n, ptrdiff_t m) {
-  dyn_tensor v = *t;
-  v.size[0] = n, v.size[1] = m, v.stride[0] = m, v.stride[1] = 1;
-  return v;
 }
 
 /* ---- sums over all rows --------------------------------------------------- */
@@ -163,74 +134,12 @@ static void deflate(solver *t, void *x) {
   }
 }
 
-/* ---- matrix products ------------------------------------------------------ */
-
-/* r = a' b over all rows, of double: a fixed number of parts in order, each the
-** sum of products of CHUNK rows. */
-static dyn_status cross(solver *t, dyn_tensor *r, const dyn_tensor *a,
-                        const dyn_tensor *b, dyn_err *e) {
-  ptrdiff_t na = a->size[1], nb = b->size[1];
-  dyn_status st[RANGES];
-#pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i < RANGES; i++) {
-    ptrdiff_t lo = t->n * i / RANGES, hi = t->n * (i + 1) / RANGES;
-    double *sum = dyn_f64(&t->sum[i]);
-    dyn_tensor c = dense_view(&t->piece[i], na, nb);
-    st[i] = DYN_OK;
-    memset(sum, 0, (size_t)(na * nb) * sizeof *sum);
-    for (; lo < hi && st[i] == DYN_OK; lo += CHUNK) {
-      ptrdiff_t n = smaller(CHUNK, hi - lo);
-      dyn_tensor u = transposed(corner(a, lo, n, 0, na)),
-                 v = corner(b, lo, n, 0, nb);
-      st[i] = dyn_gemm_(&c, 1, &u, &v, 0, NULL);
-      t->call->add(sum, c.data, na * nb);
-    }
-  }
-  dyn_status got = matrix(r, DYN_F64, na, nb, e);
-  for (int i = 0; got == DYN_OK && i < RANGES; i++) {
-    if (st[i] != DYN_OK) {
-      dyn_tensor_free(r);
-      return dyn_fail(e, st[i], "spectral: a matrix product failed");
-    }
-    for (ptrdiff_t k = 0; k < na * nb; k++)
-      dyn_f64(r)[k] += dyn_f64(&t->sum[i])[k];
-  }
-  return got;
-}
-
-/* to = from z, or to -= from z; z (columns of from, columns of to), of double;
-** 'to' may be 'from'. */
-static dyn_status times(solver *t, const dyn_tensor *to, const dyn_tensor *from,
-                        const dyn_tensor *z, bool minus, dyn_err *e) {
-  ptrdiff_t na = z->size[0], nb = z->size[1];
-  ptrdiff_t count = (t->n + CHUNK - 1) / CHUNK;
-  dyn_tensor f = {0};
-  dyn_status all = matrix(&f, t->s->type, na, nb, e), st[RANGES] = {DYN_OK};
-  if (all != DYN_OK) return all;
-  t->call->from_double(f.data, dyn_f64(z), na * nb);
-#pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i < RANGES; i++)
-    for (ptrdiff_t k = count * i / RANGES;
-         k < count * (i + 1) / RANGES && st[i] == DYN_OK; k++) {
-      ptrdiff_t lo = k * CHUNK, n = smaller(CHUNK, t->n - lo);
-      dyn_tensor a = corner(from, lo, n, 0, na);
-      dyn_tensor c = dense_view(&t->piece[i], n, nb);
-      st[i] = dyn_gemm_(&c, 1, &a, &f, 0, NULL);
-      t->call->merge(at(to, lo, 0), to->stride[0], c.data, n, nb, minus);
-    }
-  dyn_tensor_free(&f);
-  for (int i = 0; i < RANGES; i++)
-    if (st[i] != DYN_OK)
-      return dyn_fail(e, st[i], "spectral: a matrix product failed");
-  return DYN_OK;
-}
-
 /* Take the finished vectors out of y (n, any). */
 static dyn_status project(solver *t, const dyn_tensor *y, dyn_err *e) {
   if (t->locked == 0) return DYN_OK;
-  dyn_tensor c = {0}, done = corner(&t->x, 0, t->n, 0, t->locked);
-  dyn_status st = cross(t, &c, &done, y, e);
-  if (st == DYN_OK) st = times(t, y, &done, &c, true, e);
+  dyn_tensor c = {0}, done = dyn_tall_view(&t->x, 0, t->n, 0, t->locked);
+  dyn_status st = dyn_tall_cross(&t->tall, &c, &done, y, e);
+  if (st == DYN_OK) st = dyn_tall_times(&t->tall, y, &done, &c, true, e);
   dyn_tensor_free(&c);
   return st;
 }
@@ -379,29 +288,43 @@ static dyn_status clean(solver *t, dyn_tensor *panel, dyn_err *e) {
   return project(t, panel, e);
 }
 
-/* m columns of x from 'col' become p(S) times them, p the Chebyshev polynomial of
-** degree d that is within +-1 on lo .. cut, scaled to 1 at the largest value. */
-static dyn_status filter(solver *t, ptrdiff_t col, int m, int d, dyn_err *e) {
+/*
+** p(S) times the panel *y, to *z; *y is overwritten and the two may be exchanged.
+** p is the Chebyshev polynomial of degree d that is within +-1 on lo .. cut,
+** scaled to 1 at 'top'.
+*/
+static dyn_status polynomial(solver *t, dyn_tensor **y, dyn_tensor **z,
+                             double top, int d, dyn_err *e) {
   double c = (t->cut + t->lo) / 2, r = (t->cut - t->lo) / 2;
-  double top = t->theta[t->locked] > t->cut ? t->theta[t->locked] : t->cut;
   double ratio = r / (top - c), sigma = ratio;
   int every = patience(t);
-  dyn_tensor *y = &t->panel[0], *z = &t->panel[1];
   dyn_status st = DYN_OK;
-  t->call->take(y->data, at(&t->x, 0, col), t->n, t->x.stride[0], m);
-  t->call->step(t->s, z->data, y->data, sigma / r, -c * sigma / r, 0);
+  t->call->step(t->s, (*z)->data, (*y)->data, sigma / r, -c * sigma / r, 0);
   for (int i = 2; i <= d && st == DYN_OK; i++) {
     double next = 1 / (2 / ratio - sigma);
-    t->call->step(t->s, y->data, z->data, 2 * next / r, -2 * c * next / r,
+    t->call->step(t->s, (*y)->data, (*z)->data, 2 * next / r, -2 * c * next / r,
                   -sigma * next);
     sigma = next;
-    dyn_tensor *swap = y;
-    y = z, z = swap;
+    dyn_tensor *swap = *y;
+    *y = *z, *z = swap;
     if (i % every) continue;
-    st = clean(t, y, e);
-    if (st == DYN_OK) st = clean(t, z, e);
+    st = clean(t, *y, e);
+    if (st == DYN_OK) st = clean(t, *z, e);
   }
-  deflate(t, z->data);
+  deflate(t, (*z)->data);
+  return st;
+}
+
+static double top_of(const solver *t) {
+  double top = t->theta[t->locked];
+  return top > t->cut ? top : t->cut;
+}
+
+/* m columns of x from 'col' become p(S) times them. */
+static dyn_status filter(solver *t, ptrdiff_t col, int m, int d, dyn_err *e) {
+  dyn_tensor *y = &t->panel[0], *z = &t->panel[1];
+  t->call->take(y->data, at(&t->x, 0, col), t->n, t->x.stride[0], m);
+  dyn_status st = polynomial(t, &y, &z, top_of(t), d, e);
   t->call->put(at(&t->x, 0, col), z->data, t->n, t->x.stride[0], m);
   return st;
 }
@@ -463,7 +386,7 @@ static dyn_status reduce(dyn_tensor *h, const dyn_tensor *l, dyn_err *e) {
   dyn_tensor half = {0}, r = {0}, t;
   dyn_status st;
   DYN_TRY(dyn_solve(&half, l, h, e));
-  t = transposed(half);
+  t = dyn_tall_turned(half);
   DYN_TRY(dyn_solve(&r, l, &t, e));
   dyn_tensor_free(h);
   *h = r;
@@ -502,7 +425,7 @@ static dyn_status small_problem(dyn_tensor *z, double *theta, dyn_tensor *g,
   DYN_TRY(factor(&l, g, e));
   DYN_TRY(reduce(h, &l, e));
   DYN_TRY(dyn_eigh(&w, &y, h, e));
-  lt = transposed(l);
+  lt = dyn_tall_turned(l);
   DYN_TRY(dyn_solve(z, &lt, &y, e));
   reverse(z, f);
   for (ptrdiff_t j = 0; j < a; j++) theta[j] = dyn_f64(&w)[a - 1 - j];
@@ -530,15 +453,16 @@ static void residuals(solver *t) {
 /* The best approximations within the span of the columns (Rayleigh and Ritz). */
 static dyn_status rayleigh_ritz(solver *t, dyn_err *e) {
   ptrdiff_t f = t->locked, a = t->m - f;
-  dyn_tensor x = corner(&t->x, 0, t->n, f, a), w = corner(&t->w, 0, t->n, f, a);
+  dyn_tensor x = dyn_tall_view(&t->x, 0, t->n, f, a),
+             w = dyn_tall_view(&t->w, 0, t->n, f, a);
   dyn_tensor g = {0}, h = {0}, z = {0};
   dyn_status st;
   DYN_TRY(project(t, &x, e));
   multiply(t, f, t->m);
-  DYN_TRY(cross(t, &g, &x, &x, e));
-  DYN_TRY(cross(t, &h, &x, &w, e));
+  DYN_TRY(dyn_tall_cross(&t->tall, &g, &x, &x, e));
+  DYN_TRY(dyn_tall_cross(&t->tall, &h, &x, &w, e));
   DYN_TRY(small_problem(&z, t->theta + f, &g, &h, e));
-  DYN_TRY(times(t, &x, &x, &z, false, e));
+  DYN_TRY(dyn_tall_times(&t->tall, &x, &x, &z, false, e));
   residuals(t);
   t->cut = t->theta[t->m - 1]; /* at most the true one */
   if (t->cut < t->lo + 0.01) t->cut = t->lo + 0.01;
@@ -546,6 +470,62 @@ static dyn_status rayleigh_ritz(solver *t, dyn_err *e) {
     t->locked++;
 done:
   dyn_tensor_free(&g), dyn_tensor_free(&h), dyn_tensor_free(&z);
+  return st;
+}
+
+/* ---- the first space ------------------------------------------------------- */
+
+/* The degree that Krylov's polynomials are of: 'high' is favoured over the cut
+** by no more than the rounding allows, and not so much that nothing is left to
+** do. */
+static int first_degree(const solver *t) {
+  double unit = t->s->type == DYN_F32 ? 0x1p-24 : 0x1p-53;
+  double most = log(20 * t->tol / unit), g = growth(t, t->high);
+  double d = g * DEGREE > most ? most / g : DEGREE;
+  return d < 1 ? 1 : (int)d;
+}
+
+static dyn_status first_filter(void *self, void *to, void *from, dyn_err *e) {
+  solver *t = self;
+  dyn_tensor a = t->panel[0], b = t->panel[1], *y = &a, *z = &b;
+  a.data = from, b.data = to;
+  dyn_status st = polynomial(t, &y, &z, t->high, t->first, e);
+  if (st == DYN_OK && z->data != to)
+    memcpy(to, z->data, (size_t)(t->n * PANEL) * dyn_type_size(t->s->type));
+  return st;
+}
+
+/* By the slope of p between the far end of the spectrum and the eigenvalue. */
+static bool first_good(const void *self, double mu, double residual) {
+  const solver *t = self;
+  double c = (t->cut + t->lo) / 2, r = (t->cut - t->lo) / 2, d = t->first;
+  double scale = cosh(d * acosh((t->high - c) / r)), p = mu * scale;
+  if (!(p > 1)) return false;
+  double theta = c + r * cosh(acosh(p) / d);
+  return residual * scale * (theta - t->lo) <= t->tol * (p + 1);
+}
+
+/*
+** The wanted vectors, nearly, from a Krylov space of p(S), and beside them random
+** ones that p(S) was applied to: what the space does not know, like further
+** vectors of a value it has met, shows there.
+*/
+static dyn_status first_space(solver *t, const dyn_poll *poll, dyn_err *e) {
+  ptrdiff_t k = t->o->k, most = k + (k > 4 * PANEL ? k * 5 / 4 : 5 * PANEL);
+  dyn_operator op = {t->n, t->s->type, t, first_filter, first_good};
+  dyn_krylov_opts o = {.k = (int)k,
+                       .out = t->m - PANEL,
+                       .most = (most + PANEL - 1) / PANEL * PANEL,
+                       .cycles = t->o->cycles < 8 ? t->o->cycles : 8,
+                       .seed = t->o->seed};
+  double cut = t->cut;
+  if (o.most > t->o->rank / 2 || t->m < k + PANEL) return DYN_OK;
+  t->first = first_degree(t);
+  dyn_status st = dyn_krylov(&t->x, t->theta, &op, &o, poll, e);
+  for (ptrdiff_t j = 0; j < t->m; j++) t->theta[j] = t->high;
+  if (st == DYN_OK) st = filter(t, t->m - PANEL, PANEL, t->first, e);
+  if (st == DYN_OK) st = rayleigh_ritz(t, e);
+  t->cut = cut; /* the random ones are below it */
   return st;
 }
 
@@ -559,6 +539,7 @@ static dyn_status iterate(solver *t, const dyn_poll *poll, dyn_err *e) {
   t->tol = t->o->tol * (t->o->relative && t->high > 0 ? t->high : 1);
   for (ptrdiff_t j = 0; j < t->m; j++)
     t->theta[j] = t->high, t->residual[j] = 1;
+  DYN_TRY(first_space(t, poll, e));
   for (int cycle = 0; t->locked < t->o->k; cycle++) {
     if (cycle == t->o->cycles)
       return dyn_fail(e, DYN_ENOCONV,

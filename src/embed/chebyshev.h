@@ -4,7 +4,8 @@
 ** and Chelikowsky, J. Comput. Phys. 219, 2006). What is not wanted is damped by
 ** a polynomial of the matrix, 16 vectors at a time, so that nearly all of the
 ** work is sparse products and the rest is a few matrix products; eigenvectors
-** that are good enough are locked.
+** that are good enough are locked. The start is a Krylov space of such a
+** polynomial, which mostly leaves nothing to do.
 */
 #ifndef DYN_CHEBYSHEV_H
 #define DYN_CHEBYSHEV_H
@@ -44,8 +45,8 @@ typedef struct dyn_chebyshev_opts {
 /*
 ** The k largest eigenvalues theta (k), descending, and their eigenvectors x
 ** (n,k), both of double, orthonormal to the precision of s->type. DYN_ENOCONV;
-** DYN_ECANCEL; DYN_ENOMEM. Same bytes for any number of threads. Memory 3 n k
-** elements.
+** DYN_ECANCEL; DYN_ENOMEM. Same bytes for any number of threads. Memory about
+** 5 n k elements.
 */
 DYN_STATUS dyn_chebyshev(dyn_tensor *x, dyn_tensor *theta,
                          const dyn_symmetric *s, const dyn_chebyshev_opts *o,

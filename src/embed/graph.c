@@ -3,135 +3,165 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- lists of entries ----------------------------------------------------- */
+/* ---- rows from entries ------------------------------------------------------ */
 
-/* Entries of a matrix before they are rows: what every builder works on. */
-typedef struct entries {
-  int64_t n, cap;
-  int32_t *row, *col;
-  float *w;
-  int8_t *s;
-} entries;
+/* Where entries come from: a list, or one or two graphs. */
+typedef struct source {
+  const dyn_edge_list *list;
+  const dyn_graph *g[2];
+  const int32_t *map[2]; /* new numbers of its nodes, below 0: none; or NULL */
+  bool both;             /* directed edges in both directions */
+  bool turned;           /* ... against their direction */
+} source;
 
-static void entries_free(entries *x) {
-  size_t cap = (size_t)x->cap;
-  dyn_free(x->row, cap, sizeof *x->row);
-  dyn_free(x->col, cap, sizeof *x->col);
-  dyn_free(x->w, cap, sizeof *x->w);
-  dyn_free(x->s, cap, sizeof *x->s);
-  *x = (entries){0};
+/* Entries are met twice: to count those of each row, then to put them there. So
+** there is never a second copy of them. */
+typedef struct builder {
+  bool counting;
+  int64_t *next; /* per row: entries, then where the next goes */
+  dyn_csr r;
+  int8_t *sign; /* or NULL */
+} builder;
+
+static void add(builder *b, int32_t row, int32_t col, float w, int8_t s) {
+  int64_t k = b->next[row]++;
+  if (b->counting) return;
+  b->r.col[k] = col;
+  b->r.val[k] = w;
+  if (b->sign) b->sign[k] = s;
 }
 
-static dyn_status entries_new(entries *x, int64_t cap, dyn_err *e) {
-  if (cap < 1) cap = 1;
-  entries t = {.cap = cap};
-  t.row = dyn_alloc((size_t)cap, sizeof *t.row);
-  t.col = dyn_alloc((size_t)cap, sizeof *t.col);
-  t.w = dyn_alloc((size_t)cap, sizeof *t.w);
-  t.s = dyn_alloc((size_t)cap, sizeof *t.s);
-  if (!t.row || !t.col || !t.w || !t.s) {
-    entries_free(&t);
-    return dyn_fail(e, DYN_ENOMEM, "graph of %lld edges: out of memory",
-                    (long long)cap);
-  }
-  *x = t;
-  return DYN_OK;
-}
-
-static void add(entries *x, int32_t row, int32_t col, float w, int8_t s) {
-  x->row[x->n] = row;
-  x->col[x->n] = col;
-  x->w[x->n] = w;
-  x->s[x->n++] = s;
-}
-
-/* Stable counting sort by row (or column): 'r' has room for all of 'x'. */
-static void sort_by(entries *r, const entries *x, bool row, int64_t *count,
-                    int32_t nodes) {
-  const int32_t *key = row ? x->row : x->col;
-  memset(count, 0, ((size_t)nodes + 1) * sizeof *count);
-  for (int64_t k = 0; k < x->n; k++) count[key[k] + 1]++;
-  for (int32_t v = 0; v < nodes; v++) count[v + 1] += count[v];
+static void list_edges(builder *b, const dyn_edge_list *x) {
   for (int64_t k = 0; k < x->n; k++) {
-    int64_t at = count[key[k]]++;
-    r->row[at] = x->row[k];
-    r->col[at] = x->col[k];
-    r->w[at] = x->w[k];
-    r->s[at] = x->s[k];
+    int32_t from = x->from[k], to = x->to[k];
+    float w = x->weight ? fabsf(x->weight[k]) : 1;
+    int8_t s = x->sign ? x->sign[k] : 0;
+    if (from == to && !x->keep_loops) continue;
+    add(b, from, to, w, s);
+    if (!x->directed && from != to) add(b, to, from, w, s);
   }
-  r->n = x->n;
+}
+
+/* The edges of g between nodes with map[v] >= 0. An undirected graph has both
+** directions in its rows already. */
+static void copy_edges(builder *x, const dyn_graph *g, const int32_t *map,
+                       const source *from) {
+  for (int32_t v = 0; v < g->out.nrow; v++)
+    for (int64_t k = g->out.start[v]; k < g->out.start[v + 1]; k++) {
+      int32_t a = map ? map[v] : v,
+              b = map ? map[g->out.col[k]] : g->out.col[k];
+      int8_t s = g->out_sign ? g->out_sign[k] : 0;
+      if (a < 0 || b < 0) continue;
+      if (!from->turned) add(x, a, b, g->out.val[k], s);
+      if (from->turned || (from->both && g->directed && a != b))
+        add(x, b, a, g->out.val[k], s);
+    }
+}
+
+static void all_edges(builder *b, const source *from, bool counting) {
+  b->counting = counting;
+  if (from->list) list_edges(b, from->list);
+  for (int i = 0; i < 2; i++)
+    if (from->g[i]) copy_edges(b, from->g[i], from->map[i], from);
+}
+
+/* n entries from 'at' by column, in place: Shell's sort, as rows are short. */
+static void sort_row(const builder *b, int64_t at, int64_t n) {
+  int32_t *col = b->r.col + at;
+  float *val = b->r.val + at;
+  int8_t *sign = b->sign ? b->sign + at : NULL;
+  int64_t gap = 1;
+  while (gap < n / 3) gap = 3 * gap + 1;
+  for (; gap > 0; gap /= 3)
+    for (int64_t i = gap; i < n; i++) {
+      int32_t c = col[i];
+      float w = val[i];
+      int8_t s = sign ? sign[i] : 0;
+      int64_t k = i;
+      for (; k >= gap && col[k - gap] > c; k -= gap) {
+        col[k] = col[k - gap], val[k] = val[k - gap];
+        if (sign) sign[k] = sign[k - gap];
+      }
+      col[k] = c, val[k] = w;
+      if (sign) sign[k] = s;
+    }
 }
 
 typedef struct tally {
   int64_t repeats, conflicts;
 } tally;
 
-/* Sorted entries with one place become one. What an undirected graph holds
-** twice is counted where row <= col. */
-static tally merge(entries *x, bool directed) {
-  tally t = {0, 0};
-  int64_t out = 0;
-  for (int64_t k = 0; k < x->n;) {
+/* The sorted entries lo .. hi-1 of a row, at 'out' and onwards, those of one
+** column as one; where they end. What an undirected graph holds twice is counted
+** where row <= col. */
+static int64_t merge_row(builder *b, int32_t row, int64_t lo, int64_t hi,
+                         int64_t out, bool directed, tally *t) {
+  for (int64_t k = lo; k < hi;) {
     int64_t first = k;
     bool plus = false, minus = false;
+    int32_t col = b->r.col[first];
     float w = 0;
-    for (; k < x->n && x->row[k] == x->row[first] && x->col[k] == x->col[first];
-         k++) {
-      if (x->w[k] > w) w = x->w[k];
-      plus |= x->s[k] > 0;
-      minus |= x->s[k] < 0;
+    for (; k < hi && b->r.col[k] == col; k++) {
+      if (b->r.val[k] > w) w = b->r.val[k];
+      plus |= b->sign && b->sign[k] > 0;
+      minus |= b->sign && b->sign[k] < 0;
     }
-    if (directed || x->row[first] <= x->col[first]) {
-      t.repeats += k - first - 1;
-      t.conflicts += plus && minus;
+    if (directed || row <= col) {
+      t->repeats += k - first - 1;
+      t->conflicts += plus && minus;
     }
-    x->row[out] = x->row[first];
-    x->col[out] = x->col[first];
-    x->w[out] = w;
-    x->s[out++] = (int8_t)(plus - minus);
+    b->r.col[out] = col;
+    b->r.val[out] = w;
+    if (b->sign) b->sign[out] = (int8_t)(plus - minus);
+    out++;
   }
-  x->n = out;
+  return out;
+}
+
+/* Each row sorted and merged. */
+static tally tidy(builder *b, int32_t nodes, bool directed) {
+  int64_t *start = b->r.start, out = 0;
+  tally t = {0, 0};
+#pragma omp parallel for schedule(dynamic, 256)
+  for (int32_t v = 0; v < nodes; v++)
+    sort_row(b, start[v], start[v + 1] - start[v]);
+  for (int32_t v = 0; v < nodes; v++) {
+    int64_t lo = start[v]; /* ends where the last entry was put */
+    start[v] = out;
+    out = merge_row(b, v, lo, b->next[v], out, directed, &t);
+  }
+  start[nodes] = out;
   return t;
 }
 
-/* Sort by row and column and merge. Uses 'spare', as large as 'x'. */
-static dyn_status order(entries *x, int32_t nodes, bool directed, tally *t,
-                        dyn_err *e) {
-  entries spare = {0};
-  dyn_status st = entries_new(&spare, x->n, e);
-  if (st != DYN_OK) return st;
-  int64_t *count = dyn_alloc((size_t)nodes + 1, sizeof *count);
-  if (count) {
-    sort_by(&spare, x, false, count, nodes);
-    sort_by(x, &spare, true, count, nodes);
-    *t = merge(x, directed);
+/* Rows of the entries of 'from', sorted, and their signs if 'sign' is given. */
+static dyn_status rows(dyn_csr *r, int8_t **sign, tally *t, const source *from,
+                       int32_t nodes, bool directed, dyn_err *e) {
+  builder b = {.next = dyn_alloc((size_t)nodes + 1, sizeof *b.next)};
+  int64_t total = 0;
+  dyn_status st;
+  if (!b.next) return dyn_fail(e, DYN_ENOMEM, "graph: out of memory");
+  all_edges(&b, from, true);
+  for (int32_t v = 0; v < nodes; v++) total += b.next[v];
+  st = dyn_csr_new(&b.r, nodes, nodes, total, true, e);
+  if (st == DYN_OK && sign) {
+    b.sign = dyn_alloc((size_t)b.r.cap, 1);
+    if (!b.sign) st = dyn_fail(e, DYN_ENOMEM, "graph: out of memory");
+  }
+  if (st == DYN_OK) {
+    for (int32_t v = 0; v < nodes; v++) {
+      b.r.start[v + 1] = b.r.start[v] + b.next[v];
+      b.next[v] = b.r.start[v];
+    }
+    all_edges(&b, from, false);
+    *t = tidy(&b, nodes, directed);
+    *r = b.r;
+    if (sign) *sign = b.sign;
   } else {
-    st = dyn_fail(e, DYN_ENOMEM, "graph: out of memory");
+    dyn_csr_free(&b.r);
   }
-  dyn_free(count, (size_t)nodes + 1, sizeof *count);
-  entries_free(&spare);
+  dyn_free(b.next, (size_t)nodes + 1, sizeof *b.next);
   return st;
-}
-
-/* Rows from entries in order; by column if 'turned' (then sorted by column). */
-static dyn_status rows(dyn_csr *r, const entries *x, int32_t nodes, bool turned,
-                       dyn_err *e) {
-  dyn_status st = dyn_csr_new(r, nodes, nodes, x->n, true, e);
-  if (st != DYN_OK) return st;
-  for (int64_t k = 0; k < x->n; k++) {
-    r->start[(turned ? x->col[k] : x->row[k]) + 1]++;
-    r->col[k] = turned ? x->row[k] : x->col[k];
-    r->val[k] = x->w[k];
-  }
-  for (int32_t v = 0; v < nodes; v++) r->start[v + 1] += r->start[v];
-  return DYN_OK;
-}
-
-static dyn_status signs(int8_t **sign, const entries *x, dyn_err *e) {
-  *sign = dyn_alloc((size_t)(x->n ? x->n : 1), 1);
-  if (!*sign) return dyn_fail(e, DYN_ENOMEM, "graph: out of memory");
-  memcpy(*sign, x->s, (size_t)x->n);
-  return DYN_OK;
 }
 
 /* ---- building ------------------------------------------------------------- */
@@ -147,37 +177,27 @@ void dyn_graph_free(dyn_graph *g) {
   *g = (dyn_graph){0};
 }
 
-/* Fill 'g' (all but names) from entries, which are sorted on return. */
-static dyn_status finish(dyn_graph *g, entries *x, int32_t nodes, bool directed,
-                         bool is_signed, dyn_err *e) {
-  entries turned = {0};
-  int64_t *count = NULL;
-  tally t;
+/* Fill 'g' (all but names). */
+static dyn_status finish(dyn_graph *g, const source *from, int32_t nodes,
+                         bool directed, bool is_signed, dyn_err *e) {
+  source turned = {.g = {g}, .turned = true};
+  tally t, again;
   dyn_status st;
-  DYN_TRY(order(x, nodes, directed, &t, e));
-  DYN_TRY(rows(&g->out, x, nodes, false, e));
-  if (is_signed) DYN_TRY(signs(&g->out_sign, x, e));
-  if (directed) {
-    DYN_TRY(entries_new(&turned, x->n, e));
-    count = dyn_alloc((size_t)nodes + 1, sizeof *count);
-    if (!count) {
-      st = dyn_fail(e, DYN_ENOMEM, "graph: out of memory");
-      goto done;
-    }
-    sort_by(&turned, x, false, count, nodes);
-    DYN_TRY(rows(&g->in, &turned, nodes, true, e));
-    if (is_signed) DYN_TRY(signs(&g->in_sign, &turned, e));
-  }
+  DYN_TRY(rows(&g->out, is_signed ? &g->out_sign : NULL, &t, from, nodes,
+               directed, e));
   g->directed = directed;
+  if (directed)
+    DYN_TRY(rows(&g->in, is_signed ? &g->in_sign : NULL, &again, &turned, nodes,
+                 true, e));
   g->repeats = t.repeats;
   g->conflicts = t.conflicts;
-  for (int64_t k = 0; k < x->n; k++)
-    g->edges += directed || x->row[k] <= x->col[k];
-  for (int32_t v = 0; v < nodes; v++)
-    g->sources += g->out.start[v + 1] > g->out.start[v];
+  for (int32_t v = 0; v < nodes; v++) {
+    int64_t lo = g->out.start[v], hi = g->out.start[v + 1];
+    g->sources += hi > lo;
+    for (int64_t k = lo; k < hi; k++)
+      g->edges += directed || v <= g->out.col[k];
+  }
 done:
-  dyn_free(count, (size_t)nodes + 1, sizeof *count);
-  entries_free(&turned);
   return st;
 }
 
@@ -197,49 +217,22 @@ static dyn_status check(const dyn_edge_list *x, int32_t nodes, dyn_err *e) {
 
 dyn_status dyn_graph_build(dyn_graph *g, dyn_names *names,
                            const dyn_edge_list *x, dyn_err *e) {
-  entries t = {0};
   dyn_graph r = {.lines = x->n};
+  source from = {.list = x};
   dyn_status st;
   DYN_TRY(check(x, names->n, e));
-  DYN_TRY(entries_new(&t, x->directed ? x->n : 2 * x->n, e));
-  for (int64_t k = 0; k < x->n; k++) {
-    int32_t a = x->from[k], b = x->to[k];
-    float w = x->weight ? fabsf(x->weight[k]) : 1;
-    int8_t s = x->sign ? x->sign[k] : 0;
-    if (a == b) {
-      r.loops++;
-      if (!x->keep_loops) continue;
-    }
-    add(&t, a, b, w, s);
-    if (!x->directed && a != b) add(&t, b, a, w, s);
-  }
-  DYN_TRY(finish(&r, &t, names->n, x->directed, x->sign != NULL, e));
+  for (int64_t k = 0; k < x->n; k++) r.loops += x->from[k] == x->to[k];
+  DYN_TRY(finish(&r, &from, names->n, x->directed, x->sign != NULL, e));
   r.names = *names;
   *names = (dyn_names){0};
   *g = r;
   r = (dyn_graph){0};
 done:
-  entries_free(&t);
   dyn_graph_free(&r);
   return st;
 }
 
 /* ---- graphs from graphs --------------------------------------------------- */
-
-/* Add the edges of g between nodes with map[v] >= 0, in both directions if
-** 'both'. An undirected graph has both in its rows already. */
-static void copy_edges(entries *x, const dyn_graph *g, const int32_t *map,
-                       bool both) {
-  for (int32_t v = 0; v < g->names.n; v++)
-    for (int64_t k = g->out.start[v]; k < g->out.start[v + 1]; k++) {
-      int32_t a = map ? map[v] : v,
-              b = map ? map[g->out.col[k]] : g->out.col[k];
-      int8_t s = g->out_sign ? g->out_sign[k] : 0;
-      if (a < 0 || b < 0) continue;
-      add(x, a, b, g->out.val[k], s);
-      if (both && g->directed && a != b) add(x, b, a, g->out.val[k], s);
-    }
-}
 
 static dyn_status copy_name(dyn_names *t, const dyn_graph *g, int32_t v,
                             int32_t *id, dyn_err *e) {
@@ -250,7 +243,6 @@ static dyn_status copy_name(dyn_names *t, const dyn_graph *g, int32_t v,
 dyn_status dyn_graph_subgraph(dyn_graph *r, const dyn_graph *g,
                               const int32_t *keep, int32_t n, dyn_err *e) {
   size_t nodes = (size_t)g->names.n + 1;
-  entries x = {0};
   dyn_graph t = {0};
   dyn_status st = DYN_OK;
   int32_t *map = dyn_alloc(nodes, sizeof *map), id;
@@ -265,15 +257,13 @@ dyn_status dyn_graph_subgraph(dyn_graph *r, const dyn_graph *g,
     DYN_TRY(copy_name(&t.names, g, keep[i], &id, e));
     map[keep[i]] = i;
   }
-  DYN_TRY(entries_new(&x, dyn_csr_nnz(&g->out), e));
-  copy_edges(&x, g, map, false);
-  DYN_TRY(finish(&t, &x, n, g->directed, g->out_sign != NULL, e));
+  source from = {.g = {g}, .map = {map}};
+  DYN_TRY(finish(&t, &from, n, g->directed, g->out_sign != NULL, e));
   t.lines = t.edges;
   *r = t;
   t = (dyn_graph){0};
 done:
   dyn_free(map, nodes, sizeof *map);
-  entries_free(&x);
   dyn_graph_free(&t);
   return st;
 }
@@ -281,7 +271,6 @@ done:
 dyn_status dyn_graph_union(dyn_graph *r, const dyn_graph *g, const dyn_graph *h,
                            dyn_err *e) {
   size_t nodes = (size_t)h->names.n + 1;
-  entries x = {0};
   dyn_graph t = {0};
   bool directed = g->directed || h->directed;
   dyn_status st = DYN_OK;
@@ -291,16 +280,14 @@ dyn_status dyn_graph_union(dyn_graph *r, const dyn_graph *g, const dyn_graph *h,
     DYN_TRY(copy_name(&t.names, g, v, &id, e));
   for (int32_t v = 0; v < h->names.n; v++)
     DYN_TRY(copy_name(&t.names, h, v, &map[v], e));
-  DYN_TRY(entries_new(&x, dyn_csr_nnz(&g->out) + dyn_csr_nnz(&h->out), e));
-  copy_edges(&x, g, NULL, false);
-  copy_edges(&x, h, map, false);
-  DYN_TRY(finish(&t, &x, t.names.n, directed, g->out_sign || h->out_sign, e));
+  source from = {.g = {g, h}, .map = {NULL, map}};
+  DYN_TRY(
+      finish(&t, &from, t.names.n, directed, g->out_sign || h->out_sign, e));
   t.lines = g->lines + h->lines;
   *r = t;
   t = (dyn_graph){0};
 done:
   dyn_free(map, nodes, sizeof *map);
-  entries_free(&x);
   dyn_graph_free(&t);
   return st;
 }
@@ -397,26 +384,20 @@ dyn_status dyn_graph_adjacency(dyn_csr *r, const dyn_graph *g,
                                dyn_direction dir, bool weighted, bool use_sign,
                                dyn_err *e) {
   int32_t nodes = g->names.n;
-  entries x = {0};
+  bool signs = use_sign && g->out_sign;
+  source from = {.g = {g},
+                 .both = dir == DYN_BOTH,
+                 .turned = dir == DYN_IN && g->directed};
+  int8_t *sign = NULL;
   tally t;
-  dyn_status st;
-  bool both = dir == DYN_BOTH, turned = dir == DYN_IN && g->directed;
-  DYN_TRY(entries_new(&x, dyn_csr_nnz(&g->out) * (both ? 2 : 1), e));
-  copy_edges(&x, g, NULL, both);
-  if (turned) {
-    int32_t *keep = x.row;
-    x.row = x.col;
-    x.col = keep;
+  dyn_status st = rows(r, signs ? &sign : NULL, &t, &from, nodes, true, e);
+  if (st != DYN_OK) return st;
+  for (int64_t k = 0; k < r->start[nodes]; k++) {
+    if (!weighted) r->val[k] = 1;
+    if (signs) r->val[k] *= (float)sign[k];
   }
-  DYN_TRY(order(&x, nodes, true, &t, e));
-  for (int64_t k = 0; k < x.n; k++) {
-    if (!weighted) x.w[k] = 1;
-    if (use_sign && g->out_sign) x.w[k] *= (float)x.s[k];
-  }
-  DYN_TRY(rows(r, &x, nodes, false, e));
-done:
-  entries_free(&x);
-  return st;
+  dyn_free(sign, (size_t)r->cap, 1);
+  return DYN_OK;
 }
 
 int64_t dyn_graph_degree(const dyn_graph *g, int32_t v) {

@@ -17,6 +17,7 @@ enum {
   NLANE = 32, /* sequences side by side at most */
   STRIDE = 8, /* windows of each in a batch at most */
   BATCH = 128,
+  TRIAL = 4,        /* pieces in which one thread, or all, are tried */
   PIECE = 4 * NLANE /* sequences between two choices of the threads */
 };
 
@@ -43,6 +44,8 @@ struct dyn_skipgram {
   ptrdiff_t room;     /* scores of a window and a group */
   window *batch[2];   /* BATCH each: this one and the next */
   double cost[2]; /* seconds per sequence: one thread, the team; 0: unknown */
+  bool many;      /* the team works, but for a trial */
+  int trial;      /* pieces that are left of a trial of the other way */
   int wait, patience;  /* pieces between two trials, until the next */
   dyn_skipgram *racer; /* copies with batches and scores of their own */
   int racers;
@@ -188,7 +191,7 @@ dyn_status dyn_skipgram_new(dyn_skipgram **r, int32_t n, const double *freq,
   if (!t) return dyn_fail(e, DYN_ENOMEM, "skip-gram: out of memory");
   t->o = *o;
   t->n = n;
-  t->wait = t->patience = 8;
+  t->wait = 8, t->patience = 2;
   cut(t);
   t->noise = dyn_alloc((size_t)n, sizeof *t->noise);
   t->table = dyn_alloc(slice_size(t) * (size_t)t->slices, sizeof *t->table);
@@ -450,32 +453,46 @@ static void work(job *r, int id, int n) {
 ** One thread or all? They meet twice in a batch, some 20,000 times a second:
 ** where other programs want the cores too, a team waits for whoever is not
 ** running, and one thread alone is faster. The result is the same, so the clock
-** may decide: what lost is tried again after 8, 16, 32, ... pieces.
+** may decide: what lost is tried again after 8, 16, .. 128 pieces, for a few of
+** which the best counts, since one in which the system was away says little.
 */
 static int team(dyn_skipgram *t) {
   int most = omp_get_max_threads();
   if (most > t->slices) most = t->slices;
   if (most <= 1) return 1;
-  if (t->cost[0] == 0) return 1;
-  if (t->cost[1] == 0) return most;
+  if (t->trial == 0 && --t->patience <= 0) {
+    t->trial = TRIAL;
+    t->cost[!t->many] = 0;
+  }
+  return t->many != (t->trial > 0) ? most : 1;
+}
+
+/* A piece took 'now' seconds per sequence. */
+static void learn(dyn_skipgram *t, double now) {
+  double *cost = &t->cost[t->many != (t->trial > 0)];
+  if (t->trial == 0) {
+    double seen = *cost > 0 && now > 3 * *cost ? 3 * *cost : now;
+    *cost = *cost > 0 ? 0.9 * *cost + 0.1 * seen : now;
+    return;
+  }
+  if (*cost == 0 || now < *cost) *cost = now;
+  if (--t->trial > 0) return;
   bool many = t->cost[1] < t->cost[0];
-  if (--t->patience > 0) return many ? most : 1;
-  t->wait = t->wait < 512 ? t->wait * 2 : 512;
+  t->wait = many != t->many ? 8 : t->wait < 128 ? 2 * t->wait : 128;
   t->patience = t->wait;
-  return many ? 1 : most;
+  t->many = many;
 }
 
 static void run(job *r) {
   int n = team(r->t);
-  double begin = omp_get_wtime(), *cost = &r->t->cost[n > 1];
+  double begin = omp_get_wtime();
   if (n == 1) {
     work(r, 0, 1);
   } else {
 #pragma omp parallel num_threads(n)
     work(r, omp_get_thread_num(), omp_get_num_threads());
   }
-  double now = (omp_get_wtime() - begin) / (double)r->nseq + 1e-12;
-  *cost = *cost > 0 ? 0.5 * (*cost + now) : now;
+  learn(r->t, (omp_get_wtime() - begin) / (double)r->nseq + 1e-12);
 }
 
 /* Train on sequences lo .. of a round, a piece. */

@@ -9,6 +9,7 @@
 
 enum {
   B = 16,     /* columns of a block */
+  ROWS = 64,  /* of a sparse product, handed to a thread */
   DENSE = 900 /* nodes up to which LAPACK does it all */
 };
 
@@ -155,10 +156,10 @@ static dyn_status setup(problem *p, const dyn_csr *a, bool adjacency,
   return DYN_OK;
 }
 
-/* w = S x, both (n, B). */
-static void apply(const problem *p, double *w, const double *x) {
-#pragma omp parallel for schedule(dynamic, 64)
-  for (ptrdiff_t v = 0; v < p->n; v++) {
+/* Rows lo .. hi-1 of w = S x, both (n, B). */
+DYN_WIDE static void apply_rows(const problem *p, double *w, const double *x,
+                                ptrdiff_t lo, ptrdiff_t hi) {
+  for (ptrdiff_t v = lo; v < hi; v++) {
     double sum[B] = {0};
     for (int64_t k = p->a->start[v]; k < p->a->start[v + 1]; k++) {
       ptrdiff_t u = p->a->col[k];
@@ -169,6 +170,12 @@ static void apply(const problem *p, double *w, const double *x) {
     }
     for (int j = 0; j < B; j++) w[v * B + j] = p->scale[v] * sum[j];
   }
+}
+
+static void apply(const problem *p, double *w, const double *x) {
+#pragma omp parallel for schedule(dynamic, 1)
+  for (ptrdiff_t v = 0; v < p->n; v += ROWS)
+    apply_rows(p, w, x, v, smaller(p->n, v + ROWS));
 }
 
 /* ---- large problems ------------------------------------------------------- */

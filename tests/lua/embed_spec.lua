@@ -291,3 +291,20 @@ test("files bring every float back", function()
   raises("cannot be written in this format", odd.write, odd, "x.emb")
   raises("cannot be written in this format", odd.write, odd, "x.bin")
 end)
+
+test("the nearest rows: as their cosines say, also where hundreds are nearly as near", function()
+  for _, spread in ipairs { 1, 1e-3 } do
+    local x, q = core.randn(5, 700, 80) * spread, {}
+    x = x + core.zeros(700, 80, "float") + (spread < 1 and 1 or 0)
+    for i = 1, 700 do q[i] = i end
+    local id, sim = core.neighbours(x, q, 6)
+    local all = core.cosine(x, q, q)
+    for i = 1, 700, 23 do
+      local row = all:select(1, i):totable()
+      row[i] = -2
+      table.sort(row, function(a, b) return a > b end)
+      for k = 1, 6 do near(sim:get(i, k), row[k], 1e-7) end
+      assert(id[(i - 1) * 6 + 1] ~= i)
+    end
+  end
+end)

@@ -58,8 +58,9 @@ that were used.]] },
 Cosines of rows of a sparse matrix; row 0 stands for zeros. With weights (one per column, double) every entry counts as
 that.]] },
   ["sparse_svd"] = { sig = "core.sparse_svd(s, k[, opts]) -> u s (rows, k), s (k), double", doc = [[
-Truncated singular value decomposition, not centred: exact up to 800 rows, else randomised (Halko, Martinsson and Tropp
-2011). opts: power 6, seed, progress.]] },
+Truncated singular value decomposition, not centred: exact where the smaller side has up to 800, else from a Krylov
+space of k (1 + power / 4) vectors (block Lanczos; Musco and Musco 2015) in float, and a Rayleigh-Ritz step in double.
+opts: power 6, seed, progress.]] },
   ["cosine"] = { sig = "core.cosine(values, rows_a, rows_b) -> tensor double (a, b)", doc = [[
 Cosines of rows of a matrix; row 0 stands for zeros.]] },
   ["neighbours"] = { sig = "core.neighbours(values, rows, k) -> numbers, cosines, double (rows, k)", doc = [[
