@@ -33,8 +33,7 @@ options, before the command:
   -l MODULE          load a module under its name first
   --threads N        use N threads (results do not depend on N)
   --max-memory SIZE  refuse to use more: 12G, 800M
-  --version          version of everything inside
-  --help             this page; dynamo COMMAND --help has more
+  --version, --help  version of everything inside; this page (dynamo COMMAND --help has more)
 ]]
 
 -- ---- errors and their status ----------------------------------------------

@@ -49,11 +49,12 @@ void dyn_h5_setup(void) {
       {H5Z_CLASS_T_VERS, DYN_FILTER_ZSTD, 0, 1, "zstd", NULL, NULL, zstd},
   };
   static bool ready;
+  /* at exit the library would close a file whose disk was full, and crash;
+  ** its first call registers that */
+  if (!ready) H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   if (ready) return;
   ready = true;
-  /* at exit the library would close a file whose disk was full, and crash */
-  H5dont_atexit();
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     ready = H5Zregister(&own[i]) >= 0 && ready;
   H5PLset_loading_state(0);

@@ -1,24 +1,7 @@
 #!/bin/sh
 # benchmark: the command, resumed runs, bad words.
-dynamo=${DYNAMO:-build/dynamo}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export HOME="$tmp" DYNAMO_QUIET=1
-passed=0 failed=0
-
-# is NAME STATUS PATTERN command...: status, and a line of both streams
-is() {
-  name=$1 want=$2 pattern=$3
-  shift 3
-  out=$("$@" 2>&1 < /dev/null)
-  got=$?
-  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qE -e "$pattern"; then
-    passed=$((passed + 1)); echo "ok - $name"
-  else
-    failed=$((failed + 1)); echo "not ok - $name"
-    printf 'status %s, expected %s and %s\n%s\n' "$got" "$want" "$pattern" "$out" | sed 's/^/# /'
-  fi
-}
+. "$(dirname "$0")/frame.inc"
+export DYNAMO_QUIET=1
 
 bench() {
   "$dynamo" -q benchmark P1 P3 --quick -o "$tmp/b" simulation.genes=60 simulation.perturbed=16 simulation.doubles=8 \
@@ -34,5 +17,4 @@ is "an unknown key" 2 "did you mean 'seeds'" "$dynamo" -q benchmark seed=1
 is "no such file" 66 'none.h5ad: cannot open' "$dynamo" -q benchmark "data=$tmp/none.h5ad" -o "$tmp/c"
 is "a file of cells alone: genes are embedded by their co-expression" 0 '^P1-line_a +line_a ' \
   "$dynamo" -q benchmark P1 --quick "data=$tmp/b/data/line_a.h5ad" train.epochs=2 peers=false -o "$tmp/c"
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+finish

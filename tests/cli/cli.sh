@@ -1,24 +1,8 @@
 #!/bin/sh
 # The program as people start it: output, exit status, both streams.
-dynamo=${DYNAMO:-build/dynamo}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export HOME="$tmp" XDG_STATE_HOME="$tmp/state"
-passed=0 failed=0
+. "$(dirname "$0")/frame.inc"
+export XDG_STATE_HOME="$tmp/state"
 
-# is NAME STATUS PATTERN command...: status and standard output (both streams)
-is() {
-  name=$1 want=$2 pattern=$3
-  shift 3
-  out=$("$@" 2>&1 < "${input:-/dev/null}")
-  got=$?
-  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qE -e "$pattern"; then
-    passed=$((passed + 1)); echo "ok - $name"
-  else
-    failed=$((failed + 1)); echo "not ok - $name"
-    printf 'status %s\n%s\n' "$got" "$out" | sed 's/^/# /'
-  fi
-}
 # says NAME PATTERN entries: what the prompt answers
 says() {
   printf '%s\n' "$3" > "$tmp/input"
@@ -81,5 +65,4 @@ else
   echo "# skip Ctrl-C: no python3"
 fi
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+finish

@@ -1,24 +1,7 @@
 #!/bin/sh
 # compare: from files and from a Lua file, the same bytes for 1 and 2 threads, bad input.
-dynamo=${DYNAMO:-build/dynamo}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export HOME="$tmp" DYNAMO_QUIET=1
-passed=0 failed=0
-
-# is NAME STATUS PATTERN command...: status, and a line of both streams
-is() {
-  name=$1 want=$2 pattern=$3
-  shift 3
-  out=$("$@" 2>&1 < /dev/null)
-  got=$?
-  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qE -e "$pattern"; then
-    passed=$((passed + 1)); echo "ok - $name"
-  else
-    failed=$((failed + 1)); echo "not ok - $name"
-    printf 'status %s, expected %s and %s\n%s\n' "$got" "$want" "$pattern" "$out" | sed 's/^/# /'
-  fi
-}
+. "$(dirname "$0")/frame.inc"
+export DYNAMO_QUIET=1
 
 "$dynamo" -q simulate --out "$tmp/sim" genes=60 perturbed=24 doubles=0 cells=1500 > "$tmp/sim.log" 2>&1 || cat "$tmp/sim.log"
 small="model.members=1 model.latent=4 model.hidden=8 model.rank=2 train.epochs=2 draws=200 report=false"
@@ -71,5 +54,4 @@ is "half a set" 2 'picture: --set few: FILE.gmt:NAME expected' "$dynamo" -q pict
 is "no such vectors" 66 'none.emb: No such file' "$dynamo" -q picture "$tmp/none.emb"
 is "another kind of file" 2 'must end in .svg, .png or .tsv' "$dynamo" -q picture "$tmp/v.emb" -o "$tmp/v.gif"
 is "a perplexity of words" 2 "'much': integer expected|malformed argument 'much'" "$dynamo" -q picture "$tmp/v.emb" --perplexity much
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+finish

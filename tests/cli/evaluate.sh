@@ -1,24 +1,7 @@
 #!/bin/sh
 # dynamo evaluate: files of predictions against measured data.
-dynamo=${DYNAMO:-build/dynamo}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export HOME="$tmp" DYNAMO_QUIET=1
-passed=0 failed=0
-
-# is NAME STATUS PATTERN command...: status, and a line of both streams
-is() {
-  name=$1 want=$2 pattern=$3
-  shift 3
-  out=$("$@" 2>&1 < /dev/null)
-  got=$?
-  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qE -e "$pattern"; then
-    passed=$((passed + 1)); echo "ok - $name"
-  else
-    failed=$((failed + 1)); echo "not ok - $name"
-    printf 'status %s, expected %s and %s\n%s\n' "$got" "$want" "$pattern" "$out" | sed 's/^/# /'
-  fi
-}
+. "$(dirname "$0")/frame.inc"
+export DYNAMO_QUIET=1
 
 "$dynamo" -q simulate --out "$tmp" genes=40 perturbed=12 doubles=2 cells=600 > /dev/null
 cat > "$tmp/make.lua" <<'L'
@@ -56,5 +39,4 @@ is "wrong metric" 2 "unknown metric 'pearsn'; did you mean 'pearson'" \
 is "no truth" 2 "missing option '-t'" "$dynamo" evaluate "$tmp/half.h5ad"
 is "the truth is not there" 66 'no such file' "$dynamo" evaluate "$tmp/half.h5ad" -t "$tmp/none.h5ad"
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+finish

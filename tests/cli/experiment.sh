@@ -1,24 +1,8 @@
 #!/bin/sh
 # run, demo, predict, inspect: files, exit status, and one sentence for every kind of bad input.
-dynamo=${DYNAMO:-build/dynamo}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export HOME="$tmp" DYNAMO_QUIET=1
-passed=0 failed=0
+. "$(dirname "$0")/frame.inc"
+export DYNAMO_QUIET=1
 
-# is NAME STATUS PATTERN command...: status, and a line of both streams
-is() {
-  name=$1 want=$2 pattern=$3
-  shift 3
-  out=$("$@" 2>&1 < /dev/null)
-  got=$?
-  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qE -e "$pattern"; then
-    passed=$((passed + 1)); echo "ok - $name"
-  else
-    failed=$((failed + 1)); echo "not ok - $name"
-    printf 'status %s, expected %s and %s\n%s\n' "$got" "$want" "$pattern" "$out" | sed 's/^/# /'
-  fi
-}
 # bad NAME STATUS PATTERN command...: the same, and nothing but one line that starts with "dynamo: "
 bad() {
   is "$@"
@@ -144,5 +128,4 @@ is "and writes one table of all" 0 '^doubles second_line unseen_genes $' \
 bad "unknown word for the demo" 2 "there is no 'genez'" "$dynamo" -q demo -o "$tmp/demo" genez=60 genes=60 perturbed=24 \
   doubles=6 cells=1500
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+finish

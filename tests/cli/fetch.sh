@@ -1,12 +1,9 @@
 #!/bin/sh
 # fetch: against a server of our own that stalls, truncates and lies. No network.
-dynamo=${DYNAMO:-build/dynamo}
-tmp=$(mktemp -d)
+. "$(dirname "$0")/frame.inc"
 server=
-# shellcheck disable=SC2064
-trap 'kill $server 2> /dev/null; rm -rf "$tmp"' EXIT
-export HOME="$tmp" XDG_CACHE_HOME="$tmp/cache" DYNAMO_QUIET=1 no_proxy='*'
-passed=0 failed=0
+cleanup='kill $server 2> /dev/null'
+export XDG_CACHE_HOME="$tmp/cache" DYNAMO_QUIET=1 no_proxy='*'
 if ! command -v curl > /dev/null || ! command -v python3 > /dev/null; then
   echo "# skip fetch: no curl or no python3"; echo "0 passed, 0 failed"; exit 0
 fi
@@ -14,19 +11,6 @@ python3 "$(dirname "$0")/fetch_server.py" "$tmp/all.json" "$tmp/log" 2> "$tmp/er
 server=$!
 for _ in $(seq 100); do [ -s "$tmp/all.json" ] && break; sleep 0.1; done
 
-# is NAME STATUS PATTERN command...: status, and a line of both streams
-is() {
-  name=$1 want=$2 pattern=$3
-  shift 3
-  out=$("$@" 2>&1 < /dev/null)
-  got=$?
-  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qE -e "$pattern"; then
-    passed=$((passed + 1)); echo "ok - $name"
-  else
-    failed=$((failed + 1)); echo "not ok - $name"
-    printf 'status %s, expected %s and %s\n%s\n' "$got" "$want" "$pattern" "$out" | sed 's/^/# /'
-  fi
-}
 fetch() { "$dynamo" -q fetch --catalogue "$tmp/all.json" --timeout 2 "$@"; }
 visits() { grep -c "^/$1 " "$tmp/log"; }
 # left FOLDER: what a failed download leaves behind
@@ -100,5 +84,4 @@ is "all about one" 0 'MD5 c870e6967d91c017d9da827bab183cd6' "$dynamo" fetch --li
 mkdir -p "$tmp/none"
 is "without curl" 74 'curl is not installed .try: apt-get install curl' env PATH="$tmp/none:$(dirname "$(command -v sh)")/none" \
   "$(cd "$(dirname "$dynamo")" && pwd)/dynamo" -q fetch --catalogue "$tmp/all.json" --refresh good
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+finish

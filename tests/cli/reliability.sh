@@ -1,25 +1,9 @@
 #!/bin/sh
 # What goes wrong around a program: full disks, closed pipes, things that are no files, names of every sort, kills, and
 # several processes in one folder.
-dynamo=${DYNAMO:-build/dynamo}
-tmp=$(mktemp -d)
-trap 'umount "$tmp/small" 2> /dev/null; rm -rf "$tmp"' EXIT
-export HOME="$tmp" DYNAMO_QUIET=1
-passed=0 failed=0
-
-# is NAME STATUS PATTERN command...: status, and a line of both streams, within 20 seconds
-is() {
-  name=$1 want=$2 pattern=$3
-  shift 3
-  out=$(timeout 20 "$@" 2>&1 < /dev/null)
-  got=$?
-  if [ "$got" = "$want" ] && printf '%s\n' "$out" | grep -qaE -e "$pattern"; then
-    passed=$((passed + 1)); echo "ok - $name"
-  else
-    failed=$((failed + 1)); echo "not ok - $name"
-    printf 'status %s, expected %s and %s\n%s\n' "$got" "$want" "$pattern" "$out" | sed 's/^/# /'
-  fi
-}
+. "$(dirname "$0")/frame.inc"
+cleanup='umount "$tmp/small" 2> /dev/null'
+export DYNAMO_QUIET=1
 
 "$dynamo" -q simulate --out "$tmp/sim" genes=60 perturbed=24 doubles=6 cells=1500 > /dev/null 2>&1
 a="$tmp/sim/line_a.h5ad"
@@ -133,5 +117,4 @@ is "and the folder has the files of one of them" 0 '^one$' "$dynamo" -e "
   print(#m.identity.outputs == 4 and 'one')"
 is "with nothing beside them" 0 "^$all $" sh -c "ls -A '$tmp/many' | tr '\n' ' '"
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+finish
