@@ -223,13 +223,14 @@ commands.predict = {
     p:option("-g --genes", "perturbations: A,B+C is one single and one double"):count(1)
     p:option("-c --controls", "h5ad with control cells: predict for their context")
     p:option("--context", "which context of the control cells")
+    p:option("--cells", "write so many cells per perturbation, control cells moved by the change", nil, integer)
     p:option("-o --out", "file to write (.h5ad)"):count(1)
     p:option("--report", "page to write (.html): top genes, gene sets, types of doubles; tables go beside it")
     p:option("--sets", "gene sets for the report (GMT)"):count "*"
   end,
   function(o, global)
     module_main("dynamo.predict", "main") { model = o.model, genes = list(o.genes, "--genes"), controls = o.controls,
-      out = o.out, context = o.context, report = o.report, sets = o.report and #o.sets > 0 and o.sets or nil,
+      out = o.out, context = o.context, cells = o.cells, report = o.report, sets = o.report and #o.sets > 0 and o.sets or nil,
       quiet = global.quiet }
   end,
 }

@@ -34,7 +34,10 @@ M.schema.read = {
 
 local function layer_of(path, o)
   if o.layer then return o.layer end
-  local ok, f = pcall(core.h5_open, path)
+  local ok, f = pcall(function()
+    core.h5_probe(path, { cell_names = false })
+    return core.h5_open(path)
+  end)
   if not ok then return nil, false end
   local found = nil
   for _, name in ipairs(f:layers()) do if name == "delta" then found = "delta" end end

@@ -127,6 +127,7 @@ local function reading(lines, path, text, graphs, convention)
 end
 
 local function h5(path, word, graphs)
+  if word ~= "mex" then core.h5_probe(path) end
   local f = word == "mex" and require("dynamo.mex").open(path) or core.h5_open(path)
   local kind = f:kind()
   if kind == "other" or kind == "model" then

@@ -18,6 +18,7 @@ M.schema.main = {
   controls = { type = "string", help = ".h5ad with control cells: predict for their context" },
   context = { type = "string", help = "which context of the control cells, or of the model" },
   out = { type = "string", help = "file to write (.h5ad)" },
+  cells = { type = "integer", min = 1, help = "write so many predicted cells per perturbation: control cells moved by the change" },
   report = { type = "string", help = "page to write (.html): top genes, gene sets, doubles; tables go beside it" },
   sets = { type = "table", item = "string", help = "gene sets for the report (GMT)" },
   quiet = { default = false, help = "no notes" },
@@ -82,9 +83,29 @@ end
 
 local function stem(path) return (path:match "[^/]*$":gsub("%.h5ad$", "")) end
 
--- The context to predict for and its control profile: from the file, else from training.
+-- The control cells of a context over the genes of the model, as predictions.save_cells takes them.
+local function cells_of(model, D, chosen, context, path)
+  local at, columns, list = responses.places(D.genes), {}, {}
+  for j, g in ipairs(model.genes) do
+    if not at[g] then
+      fail(path, ("--cells: gene '%s' of the model is not in the file: its cells cannot be predicted"):format(label.safe(g)))
+    end
+    columns[j] = at[g]
+  end
+  for i = 1, D.n do
+    if D:perturbation_of(i) == "control" and D:context_of(i) == chosen then list[#list + 1] = i end
+  end
+  local x = core.is_sparse(D.x) and D.x or core.sparse_from_dense(D.x)
+  local row_of, context_of_ = {}, {}
+  for k = 1, #list do row_of[k], context_of_[k] = 0, 1 end
+  return { contexts = { context }, genes = model.genes, cells = { x = x:rows(list):cols(columns), row_of = row_of,
+    context_of = context_of_ } }
+end
+
+-- The context to predict for and its control profile: from the file, else from training; the control cells if asked for.
 local function context_of(model, o, note)
   if not o.controls then
+    if o.cells then err.raise { code = "EUSAGE", message = "--cells needs --controls: the cells that are moved" } end
     local context = o.context or model.contexts[1]
     for i, c in ipairs(model.control_contexts) do
       if c == context then return context, model.control:select(1, i) end
@@ -102,7 +123,7 @@ local function context_of(model, o, note)
     note(("%s: %s of the model's %s genes are not in the file; their controls are those of training"):format(o.controls,
       responses.commas(missing), responses.commas(#model.genes)))
   end
-  return context, control
+  return context, control, o.cells and cells_of(model, D, chosen, context, o.controls)
 end
 
 -- ---- perturbations ----------------------------------------------------------------------
@@ -180,18 +201,21 @@ function M.main(opts)
     if not o.quiet then io.stderr:write("dynamo: note: ", text, "\n") end
   end
   local model = fitted.load(o.model)
-  local context, control = context_of(model, o, note)
+  local context, control, cells = context_of(model, o, note)
   local rows = rows_of(o.genes, context)
   local delta, flags = model:predict(rows, { control = { [context] = control } })
   for i, r in ipairs(rows) do r.coverage = flags[i] end
   report_missing(model, rows, note)
-  if o.out then
+  local about = { version = core.version, model = model.name, context = context,
+    controls = o.controls and o.controls:match "[^/]*$" or "training", sha256 = core.sha256_file(o.model) }
+  if o.out and cells then
+    predictions.save_cells(o.out, cells, { rows = rows, delta = delta, about = about }, { cells = o.cells })
+  elseif o.out then
     local train = model.models[model.contexts[1]].genes
     predictions.save(o.out, { rows = rows, genes = model.genes, delta = delta,
       control = core.zeros(#rows, #model.genes, "double") + control,
       distance = predictions.distances(model.graph, train, rows),
-      about = { version = core.version, model = model.name, context = context,
-        controls = o.controls and o.controls:match "[^/]*$" or "training", sha256 = core.sha256_file(o.model) } })
+      about = about })
   end
   local p = prediction.new { rows = rows, delta = delta, control = control, genes = model.genes, model = model }
   local files = { o.out }

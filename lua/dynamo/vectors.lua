@@ -313,6 +313,7 @@ end
 ---@param o table options of embed.read
 ---@return table { names, values, note }
 function M.h5(path, o)
+  core.h5_probe(path)
   local f = core.h5_open(path)
   if f:kind() ~= "h5ad" then
     f:close()

@@ -100,6 +100,10 @@ gene=$("$dynamo" -e "print(dynamo.load('$m').models.line_a.genes[1])")
 is "predict" 0 "^$gene +seen " "$dynamo" -q predict "$m" --genes "$gene,NOPE" --controls "$tmp/sim/line_b.h5ad" -o "$tmp/p.h5ad"
 is "its file" 0 'AnnData .* 2 cells x 60 genes' "$dynamo" inspect "$tmp/p.h5ad"
 printf 'SET\tx\t%s\n' "$gene" > "$tmp/s.gmt"
+is "predicted cells" 0 "wrote $tmp/cells.h5ad" "$dynamo" -q predict "$m" -g "$gene" --controls "$tmp/sim/line_b.h5ad" --cells 20 \
+  -o "$tmp/cells.h5ad"
+is "beside the controls they come from" 0 "control \(2[0-9] cells\)|control.*20" "$dynamo" inspect "$tmp/cells.h5ad"
+is "cells of what?" 2 "\-\-cells needs \-\-controls" "$dynamo" -q predict "$m" -g "$gene" --cells 20 -o "$tmp/cells.h5ad"
 is "a report of a prediction" 0 "r_genes.csv" "$dynamo" -q predict "$m" -g "$gene" -o "$tmp/p.h5ad" --report "$tmp/r.html" \
   --sets "$tmp/s.gmt"
 is "a gene without a vector is named" 0 "dynamo: note: NOPE: no vector" "$dynamo" predict "$m" -g NOPE -o "$tmp/p.h5ad"
