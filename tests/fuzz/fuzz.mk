@@ -4,7 +4,7 @@ FUZZ_CC      ?= clang
 FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS    = -std=c11 -D_GNU_SOURCE -O1 -g -Isrc -fno-sanitize-recover=undefined -Wno-pass-failed \
                 -DDYN_VERSION='"$(VERSION)"' $(shell $(PC) --cflags hdf5-serial)
-FUZZ_OBJ     := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(wildcard src/io/*.c) $(patsubst %,src/core/%.c,base memory names tensor ops sparse))
+FUZZ_OBJ     := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(wildcard src/io/*.c) $(patsubst %,src/core/%.c,base memory names tensor indexing ops sparse))
 FUZZ_LIBS     = $(shell $(PC) --libs hdf5-serial libdeflate libzstd zlib libmd) -lgomp -lm
 # how many at a time, and how long each inside `make test`
 FUZZ_JOBS    ?= $(shell nproc)
