@@ -110,11 +110,9 @@ test("called genes of predicted cells", function()
   for key in pairs(c.expected) do keys[#keys + 1] = key end
   local v = evaluate.score(R, list, R.delta * .7, { metrics = keys, cells = function(k) return d(c.pred[k]) end })
   for key, want in pairs(c.expected) do -- cells become floats
-    for i, w in ipairs(want) do
-      assert(w ~= w and v[key][i] ~= v[key][i] or math.abs(v[key][i] - w) < 1e-9, ("%s, %d: %s, expected %s"):format(key, i, v[key][i], w))
-    end
+    all_same(v[key], want, key)
   end
-  assert(math.abs(evaluate.summarise(v.nsig_spearman).mean - c.nsig) < 1e-9)
+  same(evaluate.summarise(v.nsig_spearman).mean, c.nsig, "nsig_spearman")
 end)
 
 test("scores of doubles", function()
@@ -128,7 +126,7 @@ end)
 
 test("empirical nulls of deviations from additivity, and how predictions rank the calls", function()
   local function close(got, want, where)
-    if not (math.abs(got - want) <= 1e-7 * math.max(1, math.abs(want))) then error(("%s: %.12g, expected %.12g"):format(where, got, want)) end
+    if not (math.abs(got - want) <= 1e-10 * math.max(1, math.abs(want))) then error(("%s: %.12g, expected %.12g"):format(where, got, want)) end
   end
   for _, c in ipairs(expected.nulls) do
     local r = interaction.null(c.v)
