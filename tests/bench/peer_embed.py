@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Peers of bench_embed.lua: SciPy's ARPACK on the normalised adjacency of an edge list, scikit-learn's brute-force
 neighbours, and its TF-IDF with truncated SVD. usage: peer_embed.py spectral EDGES | knn N | text FILE
-Prints "case<TAB>seconds[<TAB>quality]": the largest residual of unit vectors, or nothing."""
+Prints "case<TAB>seconds[<TAB>quality]": the largest residual of unit vectors and their
+Rayleigh quotients, in double; or nothing."""
 import gzip
 import sys
 import time
@@ -22,13 +23,19 @@ def spectral(path):
     scale = sp.diags(1 / np.sqrt(np.asarray(a.sum(1)).ravel()))
     s = (scale @ a @ scale).tocsr()
     for k in (64, 128):
-        for name, matrix, tol in (("float", s.astype(np.float32), 1e-4), ("double", s, 1e-3)):
-            start = time.time()
-            w, v = eigsh(matrix, k=k + 1, which="LA", tol=tol)
-            took = time.time() - start
+        f = s.astype(np.float32)
+        for name, matrix, tol in (("float", f, 1e-3), ("float", f, 1e-4), ("double", s, 1e-3)):
+            times = []
+            while len(times) < 5 and sum(times) < 8:
+                start = time.time()
+                _, v = eigsh(matrix, k=k + 1, which="LA", tol=tol)
+                times.append(time.time() - start)
             v = v.astype(float)
-            residual = np.linalg.norm(s @ v - v * w, axis=0).max()
-            print(f"{name} k={k}\t{took:.4f}\t{residual:.3g}", flush=True)
+            v /= np.linalg.norm(v, axis=0)
+            sv = s @ v
+            residual = np.linalg.norm(sv - v * (v * sv).sum(0), axis=0).max()
+            print(f"{name} tol={tol:g} k={k}\t{np.median(times):.4f}\t{residual:.3g}", flush=True)
+
 
 
 def knn(n):
