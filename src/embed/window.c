@@ -16,7 +16,7 @@ enum {
 
 typedef union bits {
   float f;
-  int32_t i;
+  uint32_t u;
 } bits;
 
 /* exp by a polynomial (relative error 2e-7 up to |x| = 80): what the loop over
@@ -26,7 +26,8 @@ static inline float exp_fast(float x) {
   float z = x * 1.44269504f, r = z + 12582912.0f; /* 1.5 * 2^23: rounds */
   bits whole = {.f = r}, scale;
   float f = z - (r - 12582912.0f); /* 2^x = 2^whole 2^f, |f| <= 1/2 */
-  scale.i = (whole.i - 0x4B400000 + 127) * (1 << 23);
+  /* unsigned: a NaN's bits may overflow, and stay a NaN through p */
+  scale.u = (whole.u - 0x4B400000u + 127u) << 23;
   float p = 1.3333558e-3f;
   p = p * f + 9.6181291e-3f;
   p = p * f + 5.5504109e-2f;

@@ -50,7 +50,15 @@ static void update(int m, int d) {
   OK(worst < 2e-6);
 }
 
+/* Training that diverges is seen by its NaN, which the bits of exp keep. */
+static void divergence(void) {
+  float g[4] = {NAN, INFINITY, -INFINITY, 0};
+  dyn_window_choose()->gradient(g, 4, 1);
+  OK(isnan(g[0]) && g[1] == -1 && fabsf(g[2]) < 1e-30F && g[3] == -0.5F);
+}
+
 int main(void) {
+  divergence();
   update(1, 32);
   update(2, 64);
   update(7, 96);
