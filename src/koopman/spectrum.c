@@ -24,6 +24,27 @@ done:
   return st;
 }
 
+/* The squared norm of U V', whose columns may cancel: traces would keep half of
+** the digits then. */
+static dyn_status cancelled(double *square, const dyn_operator *k, dyn_err *e) {
+  dyn_tensor q = {0}, p = {0}, u = {0}, v = {0}, m = {0};
+  dyn_status st = DYN_OK;
+  *square = 0;
+  if (k->r <= k->d) {
+    DYN_TRY(dyn_qr(&q, &u, &k->u, e));
+    DYN_TRY(dyn_qr(&p, &v, &k->v, e));
+  } else {
+    dyn_tensor_share(&u, &k->u), dyn_tensor_share(&v, &k->v);
+  }
+  DYN_TRY(dyn_mm(&m, &u, false, &v, true, e));
+  for (size_t i = 0; i < dyn_tensor_len(&m); i++)
+    *square += dyn_f64(&m)[i] * dyn_f64(&m)[i];
+done:
+  dyn_tensor_free(&q), dyn_tensor_free(&p), dyn_tensor_free(&u);
+  dyn_tensor_free(&v), dyn_tensor_free(&m);
+  return st;
+}
+
 static double dot_shifts(const dyn_operator *a, const dyn_operator *b) {
   double s = 0;
   if (!a->b.st || !b->b.st) return 0;
@@ -395,7 +416,7 @@ dyn_status dyn_operator_commutator(dyn_operator *r, double *norm,
   DYN_TRY(dyn_operator_affine(&fa, a, e));
   DYN_TRY(dyn_operator_affine(&fb, b, e));
   DYN_TRY(bracket(&c, &fa, &fb, e));
-  DYN_TRY(inner(&cc, &c, &c, e));
+  DYN_TRY(cancelled(&cc, &c, e));
   DYN_TRY(inner(&aa, &fa, &fa, e));
   DYN_TRY(inner(&bb, &fb, &fb, e));
   *norm = sqrt(fmax(0, cc + dot_shifts(&c, &c)));
