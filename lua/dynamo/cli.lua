@@ -353,7 +353,7 @@ commands.help = {
 
 --- The parser of one command (lua-argparse); errors are raised, not printed.
 function M.parser(name)
-  local p = require "argparse"("dynamo " .. name, commands[name][1]):add_help(false)
+  local p = require "argparse"("dynamo " .. name, commands[name][1]):add_help(false):help_max_width(80)
   p:flag("-h --help", "this page")
   commands[name][2](p)
   p.error = function(_, message) usage(("%s: %s (try: dynamo %s --help)"):format(name, message, name)) end

@@ -297,7 +297,8 @@ local function returned(path, v)
   end
   if #list == 0 then
     err.raise { code = "EFORMAT", file = path, message = ("returns %s, expected dynamo.experiment { ... }, or a list "
-      .. "of them"):format(v == nil and "nothing" or options.quote(v)) }
+      .. "of them"):format(v == nil and "nothing" or options.quote(v)),
+      hint = v == nil and ("dynamo %s, if it does its own work"):format(path) or nil }
   end
   return list
 end

@@ -62,6 +62,8 @@ bad "unknown word" 2 "train.epoch: there is no 'epoch' in train; did you mean 'e
 bad "wrong value of a word" 2 "model.rank: option 'rank' must be an integer" \
   "$dynamo" -q run "$tmp/tiny.lua" "data=$tmp/sim" model.rank=-1
 echo 'return 7' > "$tmp/seven.lua"
+echo 'local x = 1' > "$tmp/own.lua"
+bad "a script that does its own work" 65 "own.lua: returns nothing, .*try: dynamo .*own.lua, if it does its own work" "$dynamo" run "$tmp/own.lua"
 bad "a file that returns something else" 65 'seven.lua: returns 7, expected dynamo.experiment' "$dynamo" run "$tmp/seven.lua"
 echo 'return dynamo.experiment { nmae = "x" }' > "$tmp/typo.lua"
 bad "unknown option" 78 "experiment: unknown option 'nmae'; did you mean 'name'" "$dynamo" run "$tmp/typo.lua"
