@@ -379,11 +379,24 @@ end
 
 local SIZES = { k = 2 ^ 10, m = 2 ^ 20, g = 2 ^ 30, t = 2 ^ 40 }
 
+-- What the libraries reserve when they are loaded (buffers of OpenBLAS, stacks of threads) counts against the limit.
+local function reserved()
+  local f = io.open "/proc/self/status"
+  local kib = f and tonumber(f:read("*a"):match "VmData:%s*(%d+) kB") or 0
+  if f then f:close() end
+  return kib * 1024
+end
+
 local function size(text)
   local n, unit = text:lower():match "^([%d.]+)([kmgt]?)i?b?$"
   n = tonumber(n)
   if not n or n <= 0 then usage(("--max-memory %s: a size such as 12G expected"):format(text)) end
-  return n * (SIZES[unit] or 1)
+  n = n * (SIZES[unit] or 1)
+  local least = reserved() + 2 ^ 25
+  if n < least then
+    usage(("--max-memory %s: the program itself takes %.0fM before it reads anything"):format(text, least / 2 ^ 20))
+  end
+  return n
 end
 
 local function threads(text)

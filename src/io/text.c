@@ -10,9 +10,22 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#define LONGEST_LINE ((size_t)64 << 20) /* 8 million cells, as columns */
+
 void dyn_text_free(dyn_text *t) {
   dyn_free(t->data, t->room, 1);
   *t = (dyn_text){0};
+}
+
+/* What counts against RLIMIT_DATA already, touched or only reserved. */
+static double data_in_use(void) {
+  long pages = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  if (f) {
+    if (fscanf(f, "%*d %*d %*d %*d %*d %ld", &pages) != 1) pages = 0;
+    fclose(f);
+  }
+  return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
 size_t dyn_text_limit(void) {
@@ -20,9 +33,10 @@ size_t dyn_text_limit(void) {
   double limit = pages * (double)sysconf(_SC_PAGESIZE) * 0.75;
   struct rlimit r;
   /* text that grows is there twice for a moment, the second time 1.5 as large */
-  if (getrlimit(RLIMIT_DATA, &r) == 0 && r.rlim_cur != RLIM_INFINITY &&
-      0.4 * (double)r.rlim_cur < limit)
-    limit = 0.4 * (double)r.rlim_cur;
+  if (getrlimit(RLIMIT_DATA, &r) == 0 && r.rlim_cur != RLIM_INFINITY) {
+    double room = 0.4 * ((double)r.rlim_cur - data_in_use());
+    if (room < limit) limit = room;
+  }
   return limit < 1 << 20 ? 1 << 20 : (size_t)limit;
 }
 
@@ -349,6 +363,34 @@ const char *dyn_signature(const char *s, size_t n) {
   return NULL;
 }
 
+/* A whole line is held as fields, each several times as large as its bytes. */
+static size_t longest_line(void) {
+  size_t part = dyn_text_limit() / 8;
+  return part < LONGEST_LINE ? part : LONGEST_LINE;
+}
+
+/* Windows of the longest line: each has a line end, or a line is longer. */
+static dyn_status check_lines(const char *file, const char *s, size_t n,
+                              dyn_err *e) {
+  size_t most = longest_line();
+  const char *from = s, *end = s + n;
+  while ((size_t)(end - from) > most) {
+    const char *last = memrchr(from, '\n', most);
+    if (!last) {
+      char buf[32];
+      size_t line = 1;
+      for (const char *p = s; p < from; p++) line += *p == '\n';
+      return dyn_fail(e, DYN_EFORMAT,
+                      "%.300s: line %zu is longer than %s\nhint: are its line "
+                      "ends missing? a table of fewer columns, or more "
+                      "--max-memory where it is set",
+                      file, line, dyn_bytes(buf, (double)most));
+    }
+    from = last + 1;
+  }
+  return DYN_OK;
+}
+
 dyn_status dyn_text_check(const char *file, const char **s, size_t *n,
                           dyn_err *e) {
   const char *kind = dyn_signature(*s, *n);
@@ -375,7 +417,7 @@ dyn_status dyn_text_check(const char *file, const char **s, size_t *n,
                     "%.300s: lines end in carriage returns alone\nhint: save "
                     "it with Unix or Windows line ends",
                     file);
-  return DYN_OK;
+  return check_lines(file, *s, *n, e);
 }
 
 /* Bytes of the character at s, or 0 if it is none. */

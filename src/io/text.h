@@ -37,7 +37,7 @@ DYN_STATUS dyn_text_unpack(const char *file, const char *raw, size_t n,
                            size_t head, size_t limit, dyn_text *out,
                            dyn_err *e);
 
-/* 3/4 of the machine's memory, or 2/5 of --max-memory if that is less. */
+/* 3/4 of the machine's memory, or 2/5 of what --max-memory leaves. */
 size_t dyn_text_limit(void);
 
 /*
@@ -49,7 +49,8 @@ const char *dyn_signature(const char *s, size_t n);
 
 /*
 ** Look before reading as text: DYN_EFORMAT names the kind if it is a binary
-** file, UTF-16, or has bare carriage returns as line ends. Drops a BOM.
+** file, UTF-16, has bare carriage returns as line ends, or a line of more than
+** 64 MiB (1/8 of dyn_text_limit() if that is less). Drops a BOM.
 */
 DYN_STATUS dyn_text_check(const char *file, const char **s, size_t *n,
                           dyn_err *e);

@@ -14,7 +14,8 @@ is "help fits a screen" 0 '^2[0-4]$|^1[0-9]$' sh -c "$dynamo --help | wc -l | tr
 is "help of a command" 0 'Usage: dynamo run' "$dynamo" run --help
 is "code" 0 '^a	b$' "$dynamo" -e 'print("a", "b")'
 is "threads" 0 '^1$' "$dynamo" --threads 1 -e 'print(dynamo.threads())'
-is "memory limit" 1 '^dynamo: .*memory' "$dynamo" --max-memory 300M -e 'dynamo.zeros(20000, 20000)'
+is "memory limit" 1 '^dynamo: .*memory' "$dynamo" --max-memory 1G -e 'dynamo.zeros(20000, 20000)'
+is "a memory limit that is too small" 2 'max-memory 16M: the program itself takes [0-9]+M' "$dynamo" --max-memory 16M -e 'print(1)'
 
 cat > "$tmp/s.lua" <<'L'
 print(arg[0]:match "[^/]*$", arg[1], ..., dynamo.version ~= nil)

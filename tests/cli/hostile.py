@@ -77,6 +77,14 @@ with open("bomb.gz", "wb") as f:  # 2 GiB of edges in 2 MB
         f.write(bomb.compress(b"a\tb\n" * 2**20))
     f.write(bomb.flush())
 run("gzip bomb", ["--max-memory", "1500M", "-e", 'dynamo.graph.read "bomb.gz"'], 65, r"more than")
+for letter, say in (b"x", "line 1 is longer than 64"), (b"\0", "NUL byte"):
+    bad("a line of 70 MB of %r" % letter, "graph", letter * 70000000, say)
+with open("fields.tsv", "wb") as f:
+    f.write(b"a\tb\n" + b"1\t" * 20000000 + b"\n")
+for reader in "graph", "embed", "gmt":
+    run("20 million fields in a line, little memory: " + reader,
+        ["--max-memory", "512M", "-e", READ[reader] + ' "fields.tsv"'], 65, r"fields.tsv: .*(line 2 is longer|--max-memory)")
+os.remove("fields.tsv")
 
 # ---- npy and npz
 F4 = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }"
