@@ -94,6 +94,8 @@ static dyn_status slurp(int fd, const char *path, size_t most, size_t limit,
   if (step > limit && most > limit) return too_large(path, limit, e);
   while (t->len < most) {
     size_t want = most - t->len < step ? most - t->len : step;
+    size_t left = t->room > t->len ? t->room - t->len - 1 : 0;
+    if (left && left < want) want = left; /* the end of a file asks no growth */
     dyn_status st = reserve(t, want, e);
     if (st != DYN_OK) return st;
     ssize_t got = read(fd, t->data + t->len, want);
