@@ -8,7 +8,7 @@ FUZZ_OBJ     := $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(wildcard src/io/*.c) 
 FUZZ_LIBS     = $(shell $(PC) --libs hdf5-serial libdeflate libzstd zlib libmd) -lgomp -lm
 # how many at a time, and how long each inside `make test`
 FUZZ_JOBS    ?= $(shell nproc)
-FUZZ_TEST_SECONDS ?= 60
+FUZZ_TEST_SECONDS ?= 40
 
 $(BUILD)/fuzz/obj/%.o: src/%.c $(wildcard src/io/*.h src/core/*.h)
 	@mkdir -p $(@D)
@@ -20,7 +20,7 @@ $(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h tests/fuzz/budget.c $(FUZ
 ##fuzz          every parser for FUZZ_SECONDS (1800) of processor time, FUZZ_JOBS at a time; goes on where it was until the code changes; needs clang
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
 	@sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_JOBS) $(FUZZERS)
-##fuzz-smoke    the seeds, the files of old findings, then FUZZ_TEST_SECONDS (60) each; what make test runs
+##fuzz-smoke    the seeds, the files of old findings, then FUZZ_TEST_SECONDS (40) each; what make test runs
 fuzz-smoke:
 	@if command -v $(FUZZ_CC) > /dev/null; then FRESH=1 $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(FUZZ_TEST_SECONDS); \
 	else echo "# skip fuzz: no $(FUZZ_CC)"; echo "0 passed, 0 failed"; fi
