@@ -133,10 +133,10 @@ static int sys_mkdtemp(lua_State *L) {
 
 /* Wait until no other process holds the open file; closing it lets it go. */
 static int sys_flock(lua_State *L) {
-  FILE **f = luaL_checkudata(L, 1, "FILE*"); /* in both Luas the first member */
+  FILE *f = dyn_checkfile(L, 1);
   int held = -1;
-  if (*f) do
-      held = flock(fileno(*f), LOCK_EX);
+  if (f) do
+      held = flock(fileno(f), LOCK_EX);
     while (held != 0 && errno == EINTR);
   lua_pushboolean(L, held == 0);
   return 1;
