@@ -18,8 +18,8 @@ if ffi then
   -- the beginning of dyn_tensor (src/core/tensor.h)
   ffi.cdef [[
     typedef struct dynamo_ffi_tensor { void *st; void *data; int type; int ndim; ptrdiff_t size[6]; } dynamo_ffi_tensor;
-    typedef struct dynamo_ffi_float { float *p; ptrdiff_t n; } dynamo_ffi_float;
-    typedef struct dynamo_ffi_double { double *p; ptrdiff_t n; } dynamo_ffi_double;
+    typedef struct dynamo_ffi_float { float *const p; const ptrdiff_t n; } dynamo_ffi_float;
+    typedef struct dynamo_ffi_double { double *const p; const ptrdiff_t n; } dynamo_ffi_double;
   ]]
   for _, kind in ipairs { "float", "double" } do
     local function outside(a, i) return error(("index %s outside 1..%d"):format(tostring(i), tonumber(a.n)), 3) end

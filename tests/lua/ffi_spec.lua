@@ -23,6 +23,7 @@ test("arrays and pointers see the numbers, and change them", function()
     raises("index 0 outside 1..4", function() return a[0] end)
     raises("index 5 outside 1..4", function() a[5] = 1 end)
     raises("outside", function() return a[0 / 0] end)
+    assert(not pcall(function() a.n = 99 end) and not pcall(function() a.p = p end) and #a == 4)
     assert(F.array(t:rows(2, 2))[1] == 9 and F.array(core.tensor(3, kind))[1] == 3)
     assert(tonumber(F.array(core.zeros(0, kind)).n) == 0)
   end
